@@ -1,0 +1,43 @@
+# `make run` and `make test` do everything on a fresh machine: see README.md.
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+# The first Python on the path that is new enough and not too new; `make PYTHON=/path/to/python3.12` names another.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
+	$$p -c 'import sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
+APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
+export PYTHONWARNINGS := ignore
+
+.PHONY: run test lab notebooks bench clean lock
+
+run: $(READY)
+	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
+
+test: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check ferlib tests conftest.py
+	$(BIN)/python -m pytest -q $(ARGS)
+
+lab: $(READY)
+	$(BIN)/jupyter lab notebooks
+
+notebooks: $(READY)
+	$(BIN)/python tests/tools/refresh_notebooks.py
+
+bench: $(READY)
+	$(BIN)/python tests/tools/bench.py
+
+clean:
+	rm -rf data/work models/work
+
+# Rewrites requirements.lock and the pip section of environment.yml from pyproject.toml (needs uv).
+lock: $(READY)
+	$(BIN)/python tests/tools/lock.py
+
+$(READY): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "No Python 3.11, 3.12 or 3.13 with venv found: install one, or name it with make PYTHON=..." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@$(BIN)/python -c 'import cv2' || { echo "OpenCV lacks shared libraries. On Debian and Ubuntu: $(APT_LINE)" >&2; exit 1; }
+	@touch $@
