@@ -1,0 +1,120 @@
+"""Class sets and their order: the only place where one order of labels becomes another.
+
+FER2013 numbers its classes in an order of its own (neutral is 6), folders sort by the alphabet
+(neutral is 4), and smaller tasks use a part of the classes. A class set is a tuple of names; a
+label is an index into it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from ferlib.errors import LabelError
+
+SEVEN = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
+"""FER2013's seven classes in FER2013's order."""
+
+SIX = ("angry", "fear", "happy", "sad", "surprise", "neutral")
+"""System C's six: disgust is counted as angry."""
+
+REST = "rest"
+"""In a two-class set: every emotion but the other class."""
+
+_NAMED_SETS = {"seven": SEVEN, "six": SIX, "7": SEVEN, "6": SIX}
+
+_ALIASES = {
+    "anger": "angry",
+    "disgusted": "disgust",
+    "fearful": "fear",
+    "afraid": "fear",
+    "happiness": "happy",
+    "sadness": "sad",
+    "surprised": "surprise",
+}
+
+
+def canonical(name: str) -> str:
+    """FER2013's name of an emotion: `"Happiness"` gives `"happy"`; LabelError for an unknown one."""
+    key = str(name).strip().lower()
+    key = _ALIASES.get(key, key)
+    if key not in SEVEN:
+        raise LabelError(f"unknown emotion {name!r}; known are {', '.join(SEVEN)}")
+    return key
+
+
+def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
+    """The class names that a `CLASSES` parameter stands for.
+
+    `classes` is `"seven"`, `"six"`, or two or more emotions as a list or with commas between:
+    `"happy,neutral"` keeps the rows of these two, `"happy,rest"` sets happy against all others.
+    The order given is the order of the labels. Raises LabelError for unknown or repeated names.
+    """
+    if isinstance(classes, str) and classes.strip().lower() in _NAMED_SETS:
+        return _NAMED_SETS[classes.strip().lower()]
+    parts = classes.split(",") if isinstance(classes, str) else list(classes)
+    names = tuple(REST if str(part).strip().lower() == REST else canonical(part) for part in parts)
+    if len(names) < 2:
+        raise LabelError(f"a class set needs at least two classes, got {classes!r}; try 'seven' or 'happy,neutral'")
+    if len(set(names)) < len(names):
+        raise LabelError(f"a class stands twice in {classes!r}")
+    return names
+
+
+def label_of(emotion: str, class_names: Sequence[str]) -> int | None:
+    """The label of an emotion in a class set, or None where the set leaves that emotion out.
+
+    Disgust counts as angry in a set that is exactly SIX. Raises LabelError for an unknown emotion.
+    """
+    name = emotion if emotion == REST else canonical(emotion)
+    names = tuple(class_names)
+    if name in names:
+        return names.index(name)
+    if names == SIX and name == "disgust":
+        return names.index("angry")
+    if REST in names:
+        return names.index(REST)
+    return None
+
+
+def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]) -> np.ndarray:
+    """Labels of one class set as labels of another: int64 of the same shape, -1 for a row left out.
+
+    Raises LabelError for a label outside `from_names`, and where a set has classes that the other
+    cannot tell apart (from `happy, rest` there is no way back to seven).
+    """
+    labels = np.asarray(labels, dtype=np.int64)
+    bad = labels[(labels < 0) | (labels >= len(from_names))]
+    if bad.size:
+        raise LabelError(f"label {int(bad.flat[0])} is outside 0..{len(from_names) - 1} ({', '.join(from_names)})")
+    if REST in from_names and tuple(from_names) != tuple(to_names):
+        raise LabelError(f"'rest' of {', '.join(from_names)} cannot be told apart into {', '.join(to_names)}")
+    if tuple(from_names) == SIX and "disgust" in to_names:
+        raise LabelError("six classes count disgust as angry; they cannot be told apart again")
+    table = np.array([-1 if (k := label_of(n, to_names)) is None else k for n in from_names])
+    return table[labels]
+
+
+def pick_probabilities(probabilities: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]) -> np.ndarray:
+    """Columns of `to_names` from rows of probabilities over `from_names`, scaled to a sum of one.
+
+    (n, len(from_names)) in, float64 (n, len(to_names)) out. A merged class (rest, or angry of SIX)
+    gets the sum of its parts; classes left out are dropped. Raises LabelError where a class of
+    `to_names` has no source.
+    """
+    probabilities = np.asarray(probabilities, dtype=np.float64)
+    if tuple(from_names) == tuple(to_names):
+        return probabilities
+    target = map_labels(np.arange(len(from_names)), from_names, to_names)
+    missing = [name for k, name in enumerate(to_names) if k not in target]
+    if missing:
+        raise LabelError(f"the model does not know {', '.join(missing)}; it knows {', '.join(from_names)}")
+    picked = np.zeros((len(probabilities), len(to_names)))
+    for column, k in enumerate(target):
+        if k >= 0:
+            picked[:, k] += probabilities[:, column]
+    return picked / np.maximum(picked.sum(axis=1, keepdims=True), 1e-12)
+
+
+def alphabetical(class_names: Sequence[str]) -> tuple[str, ...]:
+    """The order in which folders named after the classes are listed (Keras' order)."""
+    return tuple(sorted(class_names))
