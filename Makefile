@@ -22,7 +22,7 @@ lab: $(READY)
 	$(BIN)/jupyter lab notebooks
 
 notebooks: $(READY)
-	$(BIN)/python tests/tools/refresh_notebooks.py
+	$(BIN)/python tests/tools/refresh_notebooks.py $(ONLY)
 
 bench: $(READY)
 	$(BIN)/python tests/tools/bench.py

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferlib.errors import ImageError
 
@@ -46,6 +46,8 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         raise
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: more pixels than the limit of {max_pixels}") from error
+    except UnidentifiedImageError as error:  # Pillow's own words name a memory address
+        raise ImageError(f"{name}: not a whole picture (no known picture format)") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
         raise ImageError(f"{name}: not a whole picture ({error})".replace("\n", " ")) from error
 
@@ -73,11 +75,13 @@ def to_gray(image: np.ndarray) -> np.ndarray:
 
 def to_bgr(image: np.ndarray) -> np.ndarray:
     """RGB to OpenCV's BGR."""
+    _check(image, colour=True)
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
 
 
 def to_rgb(frame: np.ndarray) -> np.ndarray:
     """OpenCV's BGR, as `VideoCapture.read` gives it, to RGB."""
+    _check(frame, colour=True)
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
 
 
@@ -98,9 +102,14 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write RGB or gray; the format follows the suffix. Written beside and renamed, never half a file."""
     _check(image)
     path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise ImageError(f"{path.name}: the suffix says no format; use one of {', '.join(SUFFIXES)}")
     part = path.with_name(f".{path.name}.part{path.suffix}")
-    Image.fromarray(image).save(part)
-    part.replace(path)
+    try:
+        Image.fromarray(image).save(part)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
@@ -111,9 +120,9 @@ def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
     return buffer.getvalue()
 
 
-def _check(image: np.ndarray) -> None:
+def _check(image: np.ndarray, colour: bool = False) -> None:
     shape = getattr(image, "shape", None)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in shape:
         raise ImageError(f"expected a uint8 picture (h, w, 3) or (h, w), got {type(image).__name__} {shape}")
-    if image.ndim == 3 and image.shape[2] != 3:
-        raise ImageError(f"expected three colour channels in RGB order, got shape {shape}")
+    if (image.ndim == 3 and image.shape[2] != 3) or (colour and image.ndim == 2):
+        raise ImageError(f"expected three colour channels, got shape {shape}")

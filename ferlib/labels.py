@@ -51,10 +51,14 @@ def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     """
     if isinstance(classes, str) and classes.strip().lower() in _NAMED_SETS:
         return _NAMED_SETS[classes.strip().lower()]
+    if not isinstance(classes, (str, Sequence)):
+        raise LabelError(f"a class set is 'seven', 'six' or names of emotions, got {classes!r}")
     parts = classes.split(",") if isinstance(classes, str) else list(classes)
     names = tuple(REST if str(part).strip().lower() == REST else canonical(part) for part in parts)
     if len(names) < 2:
-        raise LabelError(f"a class set needs at least two classes, got {classes!r}; try 'seven' or 'happy,neutral'")
+        raise LabelError(
+            f"a class set needs at least two classes, got {classes!r}; try 'seven' or 'happy,neutral'"
+        )
     if len(set(names)) < len(names):
         raise LabelError(f"a class stands twice in {classes!r}")
     return names
@@ -63,13 +67,13 @@ def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
 def label_of(emotion: str, class_names: Sequence[str]) -> int | None:
     """The label of an emotion in a class set, or None where the set leaves that emotion out.
 
-    Disgust counts as angry in a set that is exactly SIX. Raises LabelError for an unknown emotion.
+    Disgust counts as angry in the set of SIX, in any order. Raises LabelError for an unknown emotion.
     """
     name = emotion if emotion == REST else canonical(emotion)
     names = tuple(class_names)
     if name in names:
         return names.index(name)
-    if names == SIX and name == "disgust":
+    if name == "disgust" and _is_six(names):
         return names.index("angry")
     if REST in names:
         return names.index(REST)
@@ -82,19 +86,24 @@ def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence
     Raises LabelError for a label outside `from_names`, and where a set has classes that the other
     cannot tell apart (from `happy, rest` there is no way back to seven).
     """
-    labels = np.asarray(labels, dtype=np.int64)
+    labels = _whole_numbers(labels)
     bad = labels[(labels < 0) | (labels >= len(from_names))]
     if bad.size:
-        raise LabelError(f"label {int(bad.flat[0])} is outside 0..{len(from_names) - 1} ({', '.join(from_names)})")
-    if REST in from_names and tuple(from_names) != tuple(to_names):
+        raise LabelError(
+            f"label {int(bad.flat[0])} is outside 0..{len(from_names) - 1} ({', '.join(from_names)})"
+        )
+    hidden = [name for name in to_names if name not in from_names]
+    if REST in from_names and hidden:
         raise LabelError(f"'rest' of {', '.join(from_names)} cannot be told apart into {', '.join(to_names)}")
-    if tuple(from_names) == SIX and "disgust" in to_names:
+    if _is_six(from_names) and "disgust" in to_names:
         raise LabelError("six classes count disgust as angry; they cannot be told apart again")
     table = np.array([-1 if (k := label_of(n, to_names)) is None else k for n in from_names])
     return table[labels]
 
 
-def pick_probabilities(probabilities: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]) -> np.ndarray:
+def pick_probabilities(
+    probabilities: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]
+) -> np.ndarray:
     """Columns of `to_names` from rows of probabilities over `from_names`, scaled to a sum of one.
 
     (n, len(from_names)) in, float64 (n, len(to_names)) out. A merged class (rest, or angry of SIX)
@@ -102,6 +111,8 @@ def pick_probabilities(probabilities: np.ndarray, from_names: Sequence[str], to_
     `to_names` has no source.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
+    if probabilities.ndim != 2 or probabilities.shape[1] != len(from_names):
+        raise LabelError(f"expected rows of {len(from_names)} probabilities, got shape {probabilities.shape}")
     if tuple(from_names) == tuple(to_names):
         return probabilities
     target = map_labels(np.arange(len(from_names)), from_names, to_names)
@@ -113,6 +124,20 @@ def pick_probabilities(probabilities: np.ndarray, from_names: Sequence[str], to_
         if k >= 0:
             picked[:, k] += probabilities[:, column]
     return picked / np.maximum(picked.sum(axis=1, keepdims=True), 1e-12)
+
+
+def _is_six(names: Sequence[str]) -> bool:
+    return set(names) == set(SIX) and len(names) == len(SIX)
+
+
+def _whole_numbers(labels: np.ndarray) -> np.ndarray:
+    """Labels as int64; LabelError for words, fractions and what is no number."""
+    labels = np.asarray(labels)
+    if labels.size == 0:
+        return labels.astype(np.int64)
+    if labels.dtype.kind not in "iuf" or not np.array_equal(labels, np.floor(labels)):
+        raise LabelError(f"labels are whole numbers, got {labels.flat[0]!r} …")
+    return labels.astype(np.int64)
 
 
 def alphabetical(class_names: Sequence[str]) -> tuple[str, ...]:
