@@ -1,0 +1,34 @@
+"""Collect pictures: sources of addresses, a checked download, the manifest, a search site of our own.
+
+with crawl.open_source("local", seed=7) as source:
+    manifest = crawl.crawl(source, "faces", 120, "data/work/raw")
+"""
+
+from ferlib.crawl.crawler import crawl, crawl_local, open_source
+from ferlib.crawl.download import Limits, Rejected, check_picture, fetch_bytes, fetch_text, open_session
+from ferlib.crawl.manifest import COLUMNS, MANIFEST, count_reasons, read_manifest
+from ferlib.crawl.site import LocalSite, photo_kind, photo_seed
+from ferlib.crawl.sources import BaiduSource, PictureRecord, ResultPage, Source
+
+__all__ = [
+    "COLUMNS",
+    "MANIFEST",
+    "BaiduSource",
+    "Limits",
+    "LocalSite",
+    "PictureRecord",
+    "Rejected",
+    "ResultPage",
+    "Source",
+    "check_picture",
+    "count_reasons",
+    "crawl",
+    "crawl_local",
+    "fetch_bytes",
+    "fetch_text",
+    "open_session",
+    "open_source",
+    "photo_kind",
+    "photo_seed",
+    "read_manifest",
+]

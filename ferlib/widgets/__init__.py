@@ -1,0 +1,1 @@
+"""Notebook widgets: thin ipywidgets around the functions of ferlib."""
