@@ -1,0 +1,141 @@
+"""What this machine lacks for the lessons, and how to get it."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+import webbrowser
+from dataclasses import dataclass
+from pathlib import Path
+
+APT_LINE = "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
+NEEDED_MEMORY = 3.0  # GiB; training the light network takes about 2
+NEEDED_DISK = 1.0  # GiB for the results of all notebooks
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor's report. Without a `required` thing nothing works; others are a comfort."""
+
+    name: str
+    fine: bool
+    found: str
+    advice: str = ""
+    required: bool = False
+
+
+def examine() -> list[Check]:
+    """Look at everything the lessons use; takes a second or two."""
+    return [_python(), _opencv(), _tensorflow(), _graphviz(), _camera(), _browser(), _memory(), _disk()]
+
+
+def report(checks: list[Check]) -> str:
+    """The checks as text: a line each, and under what is missing how to get it."""
+    width = max(len(check.name) for check in checks)
+    lines = []
+    for check in checks:
+        mark = "ok     " if check.fine else "MISSING" if check.required else "without"
+        lines.append(f"{mark}  {check.name:{width}}  {check.found}")
+        if not check.fine:
+            lines.append(f"{'':9}{'':{width}}  → {check.advice}")
+    return "\n".join(lines)
+
+
+def _python() -> Check:
+    version = sys.version_info
+    fine = (3, 11) <= version[:2] <= (3, 13)
+    found = f"{version.major}.{version.minor}.{version.micro}"
+    return Check("Python", fine, found, "install Python 3.11, 3.12 or 3.13", required=True)
+
+
+def _opencv() -> Check:
+    """Tried in a process of its own: a missing shared library can end the process that imports it."""
+    code = (
+        "import cv2, os; assert os.path.isfile(cv2.data.haarcascades + "
+        "'haarcascade_frontalface_default.xml'), 'no cascade files (OpenCV 5 has none)'; print(cv2.__version__)"
+    )
+    done = _try(code)
+    if done.returncode == 0:
+        return Check("OpenCV", True, done.stdout.strip(), required=True)
+    last = (done.stderr.strip().splitlines() or ["the import ended the process"])[-1]
+    return Check("OpenCV", False, last, f"on Debian and Ubuntu: {APT_LINE}", required=True)
+
+
+def _tensorflow() -> Check:
+    missing = [name for name in ("tensorflow", "keras") if importlib.util.find_spec(name) is None]
+    if missing:
+        return Check(
+            "TensorFlow", False, f"no {missing[0]}", "run make, or pip install -r requirements.lock", True
+        )
+    from importlib.metadata import version
+
+    return Check("TensorFlow", True, f"{version('tensorflow')}, Keras {version('keras')}", required=True)
+
+
+def _graphviz() -> Check:
+    dot = shutil.which("dot")
+    return Check(
+        "Graphviz",
+        dot is not None,
+        "dot is there" if dot else "no dot: the network is drawn with Mermaid instead",
+        "on Debian and Ubuntu: sudo apt-get install -y graphviz; elsewhere graphviz.org/download",
+    )
+
+
+def _camera() -> Check:
+    code = (
+        "import cv2, os; os.environ['OPENCV_LOG_LEVEL'] = 'SILENT'; c = cv2.VideoCapture(0); "
+        "ok, frame = c.read() if c.isOpened() else (False, None); c.release(); raise SystemExit(0 if ok else 1)"
+    )
+    fine = _try(code).returncode == 0
+    found = "camera 0 gives pictures" if fine else "camera 0 gives no picture: notebook 06 plays a drawn film"
+    return Check("Camera", fine, found, "connect one and close other programs that use it")
+
+
+def _browser() -> Check:
+    try:
+        webbrowser.get()
+        known = True
+    except webbrowser.Error:
+        known = any(map(shutil.which, ("chromium", "google-chrome", "firefox")))
+    found = "there is one" if known else "none found here: open JupyterLab's address on another machine"
+    return Check("Browser", known, found, "install Firefox or Chromium")
+
+
+def _memory() -> Check:
+    free = _free_memory()
+    if free is None:
+        return Check("Memory", True, "not known on this system")
+    return Check(
+        "Memory",
+        free >= NEEDED_MEMORY,
+        f"{free:.1f} GiB free",
+        f"close other programs; training wants about {NEEDED_MEMORY:.0f} GiB",
+    )
+
+
+def _free_memory() -> float | None:
+    """Free memory in GiB, or None where the system does not say."""
+    meminfo = Path("/proc/meminfo")
+    if meminfo.is_file():
+        rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+        return int(rows["MemAvailable"].split()[0]) / 2**20
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
+    except (AttributeError, OSError, ValueError):
+        return None
+
+
+def _disk() -> Check:
+    free = shutil.disk_usage(Path.cwd()).free / 2**30
+    return Check(
+        "Disk", free >= NEEDED_DISK, f"{free:.1f} GiB free", f"free {NEEDED_DISK:.0f} GiB for the results"
+    )
+
+
+def _try(code: str) -> subprocess.CompletedProcess:
+    try:
+        return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30)
+    except subprocess.TimeoutExpired:
+        return subprocess.CompletedProcess(code, 1, "", "no answer within 30 seconds")

@@ -1,0 +1,167 @@
+"""The command line as a person uses it: real processes, real files, one line for bad input."""
+
+import csv
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferlib import dataset, images, labels, synth
+
+COMMANDS = ["synth", "crawl", "crop", "dataset", "train", "evaluate", "predict", "run", "doctor"]
+
+
+def ferlib(*args, **kwargs):
+    """Run the command in a process of its own."""
+    command = [sys.executable, "-m", "ferlib", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
+
+
+@pytest.fixture(scope="module")
+def drawn_csv(tmp_path_factory):
+    """140 drawn faces in FER2013's format, all three usages."""
+    path = tmp_path_factory.mktemp("drawn") / "faces.csv"
+    faces = dataset.from_drawn(140, 3, labels.SEVEN)
+    dataset.write_fer2013(dataset.split(faces, seed=3), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def bundle_folder(tmp_path_factory, drawn_csv):
+    """A bundle of one epoch, made by the command itself."""
+    out = tmp_path_factory.mktemp("models") / "tiny"
+    done = ferlib("train", "--data", drawn_csv, "--epochs", 1, "--out", out)
+    assert done.returncode == 0, done.stderr
+    assert "bundle:" in done.stdout
+    return out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_says_what_a_command_needs(command):
+    done = ferlib(command, "--help")
+    assert done.returncode == 0 and "Usage:" in done.stdout and len(done.stdout.splitlines()) > 4
+
+
+def test_synth_writes_faces_and_labels(tmp_path):
+    done = ferlib("synth", tmp_path / "a", "--count", 14, "--seed", 5)
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "a" / "labels.csv")
+    assert list(rows.columns) == ["file", "emotion"] and len(rows) == 14
+    assert set(rows["emotion"]) == set(labels.SEVEN)
+    assert all(images.load_image(tmp_path / "a" / name).ndim == 3 for name in rows["file"])
+    ferlib("synth", tmp_path / "b", "--count", 14, "--seed", 5)
+    assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in rows["file"])
+
+
+def test_synth_photos_carry_their_boxes(tmp_path):
+    assert ferlib("synth", tmp_path, "--count", 3, "--photos").returncode == 0
+    rows = pd.read_csv(tmp_path / "labels.csv")
+    assert {"file", "emotion", "x", "y", "width", "height"} <= set(rows.columns)
+    for row in rows.itertuples():
+        height, width = images.load_image(tmp_path / row.file).shape[:2]
+        assert 0 <= row.x < row.x + row.width <= width and 0 <= row.y < row.y + row.height <= height
+
+
+def test_the_way_from_crawl_to_dataset(tmp_path):
+    raw = tmp_path / "raw"
+    done = ferlib("crawl", "faces", "--count", 12, "--out", raw)
+    assert done.returncode == 0, done.stderr
+    manifest = pd.read_csv(raw / "manifest.csv")
+    assert (manifest["state"] == "ok").sum() == 12
+    from ferlib import truth, vott
+    from ferlib.crawl import read_manifest
+
+    vott.write_vott(truth.truth_table(read_manifest(raw)), tmp_path / "annotations")
+    done = ferlib(
+        "crop", "--annotations", tmp_path / "annotations", "--images", raw, "--out", tmp_path / "faces"
+    )
+    assert done.returncode == 0, done.stderr
+    count = len(pd.read_csv(tmp_path / "faces" / "faces.csv"))
+    done = ferlib("dataset", "--faces", tmp_path / "faces", "--extra", 70, "--out", tmp_path / "set")
+    assert done.returncode == 0, done.stderr
+    assert len(dataset.read_fer2013(tmp_path / "set" / "emotion_file.csv")) == count + 70
+
+
+def test_train_writes_a_whole_bundle(bundle_folder):
+    metadata = json.loads((bundle_folder / "metadata.json").read_text())
+    assert metadata["class_names"] == list(labels.SEVEN)
+    assert metadata["data"]["source"] == "faces.csv"
+    assert len(pd.read_csv(bundle_folder / "history.csv")) == 1
+
+
+@pytest.mark.parametrize("classes", [None, "happy,neutral"])
+def test_evaluate_writes_its_report(tmp_path, bundle_folder, drawn_csv, classes):
+    out = tmp_path / "report.json"
+    extra = ["--classes", classes] if classes else []
+    done = ferlib("evaluate", "--model", bundle_folder, "--data", drawn_csv, "--json", out, *extra)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(out.read_text())
+    matrix = np.array(report["confusion_matrix"])
+    assert report["class_names"] == (classes.split(",") if classes else list(labels.SEVEN))
+    assert matrix.sum() == report["n"] > 0
+    assert report["accuracy"] == pytest.approx(np.trace(matrix) / report["n"])
+    kept = dataset.read_fer2013(drawn_csv).part("PrivateTest").with_classes(report["class_names"])
+    assert matrix.sum(axis=1).tolist() == kept.counts().tolist()
+
+
+def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_folder):
+    images.write_image(tmp_path / "photo.PNG", synth.draw_photo(3).image)
+    (tmp_path / "broken.jpg").write_bytes(b"<html>not a picture</html>")
+    out = tmp_path / "out.csv"
+    done = ferlib("predict", tmp_path, "--model", bundle_folder, "--csv", out)
+    assert done.returncode == 0, done.stderr
+    assert "broken.jpg" in done.stderr
+    rows = list(csv.DictReader(out.open()))
+    expected = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *labels.SEVEN]
+    assert list(rows[0]) == expected
+    for row in rows:
+        probabilities = {name: float(row[name]) for name in labels.SEVEN}
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-4)
+        assert max(probabilities, key=probabilities.get) == row["emotion"]
+
+
+@pytest.mark.parametrize(
+    ("args", "word"),
+    [
+        (["train", "--data", "nowhere.csv", "--out", "x"], "nowhere.csv"),
+        (["train", "--data", "{csv}", "--out", "x", "--network", "Z"], "unknown network"),
+        (["train", "--data", "{csv}", "--out", "x", "--classes", "happy,bored"], "bored"),
+        (["train", "--data", "{csv}", "--out", "x", "--augmentation", "wild"], "augmentation"),
+        (["train", "--data", "{csv}"], "--out"),
+        (["evaluate", "--model", "nowhere", "--data", "{csv}"], "metadata.json"),
+        (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--usage", "Weekend"], "Weekend"),
+        (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--classes", "happy"], "two classes"),
+        (["predict", "nothing.jpg", "--model", "{bundle}", "--csv", "out.csv"], "nothing.jpg"),
+        (["crop", "--annotations", "nowhere", "--images", ".", "--out", "faces"], "nowhere"),
+        (["dataset", "--out", "set"], "--faces"),
+        (["dataset", "--data", "nowhere.csv", "--out", "set"], "nowhere.csv"),
+        (["run", "--data", "nowhere.csv"], "nowhere.csv"),
+        (["run", "--classes", "bored,happy"], "bored"),
+        (["synth", "faces", "--count", "-3"], "-3"),
+        (["synth", "faces", "--count", "many"], "many"),
+        (["dance"], "dance"),
+    ],
+)
+def test_bad_input_gets_one_line_and_code_2(tmp_path, bundle_folder, drawn_csv, args, word):
+    filled = [arg.format(csv=drawn_csv, bundle=bundle_folder) for arg in args]
+    done = ferlib(*filled, cwd=tmp_path)
+    assert done.returncode == 2, done.stderr
+    lines = done.stderr.strip().splitlines()
+    assert len(lines) == 1 and word in lines[0] and "Traceback" not in done.stderr
+
+
+def test_a_bundle_in_place_survives_a_failed_training(bundle_folder, tmp_path):
+    before = (bundle_folder / "metadata.json").read_bytes()
+    bad = tmp_path / "bad.csv"
+    bad.write_text("emotion,pixels,Usage\n3,1 2 3,Training\n")
+    done = ferlib("train", "--data", bad, "--out", bundle_folder)
+    assert done.returncode == 2 and "2304" in done.stderr
+    assert (bundle_folder / "metadata.json").read_bytes() == before
+
+
+def test_tensorflow_says_nothing(bundle_folder, drawn_csv):
+    done = ferlib("evaluate", "--model", bundle_folder, "--data", drawn_csv, "--no-flip")
+    assert done.returncode == 0 and done.stderr == ""

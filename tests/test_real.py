@@ -1,0 +1,87 @@
+"""On real data, where an environment variable says that it is there; skipped, saying so, where not."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ferlib import bundle, dataset, evaluate, labels, paths, predict
+
+
+def given(name):
+    """A skip mark for tests that need the path in an environment variable."""
+    return pytest.mark.skipif(not os.environ.get(name), reason=f"{name} is not set")
+
+
+@pytest.fixture(scope="module")
+def fer2013():
+    return dataset.read_fer2013(os.environ["FERLIB_FER2013"])
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return bundle.load_bundle(paths.shipped_bundle())
+
+
+@given("FERLIB_FER2013")
+def test_the_real_file_is_read_whole(fer2013):
+    assert len(fer2013) == 32_298
+    assert fer2013.part("Training").counts().tolist() == [3997, 436, 4104, 7214, 4825, 3168, 4965]
+    assert len(fer2013.part("PublicTest")) == 3_589
+    assert dataset.test_usage(fer2013) == "PublicTest"
+
+
+@given("FERLIB_FER2013")
+def test_its_copies_are_found_and_never_split(fer2013):
+    groups = dataset.group_copies(fer2013.pixels)
+    assert len(groups) - len(np.unique(groups)) == 1_530
+    training = fer2013.usage == "Training"
+    assert np.isin(groups[~training], groups[training]).sum() == 279
+    rest, off = dataset.split_off(fer2013.part("Training"), 0.1, seed=7)
+    assert len(rest) + len(off) == 28_709 and 2_700 < len(off) < 3_000
+    seen = {face.tobytes() for face in rest.pixels}
+    assert not any(face.tobytes() in seen for face in off.pixels)
+
+
+@given("FERLIB_FER2013")
+def test_what_we_write_is_what_was_read(fer2013, tmp_path):
+    some = fer2013.select(np.arange(0, len(fer2013), 50))
+    dataset.write_fer2013(some, tmp_path / "some.csv")
+    with_pandas = pd.read_csv(tmp_path / "some.csv")
+    pixels = np.array([row.split() for row in with_pandas["pixels"]], dtype=np.uint8).reshape(-1, 48, 48)
+    assert (pixels == some.pixels).all() and (with_pandas["emotion"] == some.labels).all()
+    assert with_pandas["Usage"].tolist() == some.usage.tolist()
+
+
+@given("FERLIB_FER2013")
+def test_the_shipped_model_reads_publictest_as_its_card_says(fer2013, shipped):
+    import json
+
+    stored = json.loads((paths.shipped_bundle() / "metrics.json").read_text(encoding="utf-8"))
+    report = evaluate.evaluate_bundle(shipped, fer2013, "PublicTest", flip=True)
+    assert report["accuracy"] >= 0.60
+    assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
+    assert report["n"] == 3_589 == stored["n"]
+
+
+@given("FERLIB_FERPLUS")
+def test_the_votes_stand_in_the_order_of_the_rows():
+    votes = pd.read_csv(os.environ["FERLIB_FERPLUS"])
+    assert (votes["Usage"].iloc[:28_709] == "Training").all() and len(votes) == 35_887
+
+
+@given("FERLIB_PHOTOS")
+def test_real_photographs_are_read(shipped):
+    folder = Path(os.environ["FERLIB_PHOTOS"])
+    table, problems = predict.predict_paths([folder], shipped)
+    legend = pd.read_csv(folder / "legend.csv")
+    found = {Path(file).name for file in table["file"]}
+    assert len(found) > 0.6 * len(legend)
+    # What gave no face is named; what is no picture (the legend, the licence) is not looked at.
+    assert len(found) + len(problems) == len(legend)
+    truth = legend.set_index("image")["emotion"].map(labels.canonical)
+    first = table[table["face"] == 0].assign(name=lambda rows: [Path(file).name for file in rows["file"]])
+    right = (first["emotion"].to_numpy() == truth.loc[first["name"]].to_numpy()).mean()
+    assert right > 0.4
