@@ -113,7 +113,7 @@ def what_was_made(name: str) -> str:
             baseline = f"majority baseline {report['majority_baseline']:.1%}"
             return f"accuracy {report['accuracy']:.1%} on {report['n']:,} faces; {baseline}"
         case _:
-            return f"{len(list((data / 'live').glob('*.png')))} pictures of the live view"
+            return f"{len(list((data / 'live').glob('frame-*.png')))} annotated frames and a timeline"
 
 
 def _rows(path: Path) -> int:

@@ -1,0 +1,220 @@
+"""Draw what was read into the picture: box, label and bars, readable and inside it at any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from ferlib.errors import ImageError
+
+if TYPE_CHECKING:
+    from ferlib.predict import FaceReading
+
+EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
+    "angry": (213, 94, 0),
+    "disgust": (2, 158, 115),
+    "fear": (204, 120, 188),
+    "happy": (236, 225, 51),
+    "sad": (1, 115, 178),
+    "surprise": (86, 180, 233),
+    "neutral": (148, 148, 148),
+    "rest": (202, 145, 97),
+}
+"""RGB, from seaborn's "colorblind" palette; the name always stands beside the colour."""
+
+Rect = tuple[int, int, int, int]
+"""(x, y, width, height) in pixels, like a box."""
+
+_LETTERS = (11, 40)  # height of the letters, smallest and largest, in pixels
+_SMALLEST = 7  # letters for a label that would not fit otherwise
+_EDGE_OF_FACE = (
+    0.08  # bars may cover this share of their own face, so that they do not change sides at each move
+)
+_MOST_OF_FACE = 0.35  # and this share where there is no other room
+_DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
+
+
+def draw_readings(image: np.ndarray, readings: Sequence[FaceReading], bars: bool = True) -> np.ndarray:
+    """A copy of a picture, RGB uint8 (h, w, 3), with box, label and bars of each face.
+
+    All of it lies inside the picture. Bars stand beside their face, on no other face and on no
+    other bars; with less room only the three largest are shown, and without any the label alone. The
+    letters are a thirtieth of the picture's shorter side, but 11 to 40 pixels. The input is not changed.
+    """
+    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
+        raise ImageError(
+            f"expected an RGB picture, uint8 (h, w, 3), got {getattr(image, 'shape', type(image))}"
+        )
+    height, width = image.shape[:2]
+    letters = int(np.clip(round(min(width, height) * 0.035), *_LETTERS))
+    canvas = Image.fromarray(image.copy())
+    brush = ImageDraw.Draw(canvas)
+    labels = [_label(reading, letters, (width, height)) for reading in readings]
+    for reading in readings:
+        _draw_box(brush, reading, letters)
+    taken = [reading.box for reading in readings] + [rect for rect, _, _ in labels]
+    for reading, (rect, text, size) in zip(readings, labels, strict=True):
+        if bars:
+            for shown in (reading.probabilities, _largest(reading.probabilities, 3)):
+                panel = bars_place(reading.box, _panel_size(shown, letters), taken, (width, height))
+                if panel is not None:
+                    taken.append(panel)
+                    _draw_bars(canvas, panel, shown, letters)
+                    break
+        _draw_label(ImageDraw.Draw(canvas), rect, text, size, colour_of(reading.emotion))
+    return np.array(canvas)
+
+
+def colour_of(emotion: str) -> tuple[int, int, int]:
+    """The colour of a class, RGB; gray for a name without one."""
+    return EMOTION_COLOURS.get(emotion, EMOTION_COLOURS["neutral"])
+
+
+def ink_on(colour: Sequence[int]) -> tuple[int, int, int]:
+    """Dark or light letters, whichever stands out more on a colour (contrast as WCAG 2 defines it)."""
+    return max((_DARK, _LIGHT), key=lambda ink: contrast(ink, colour))
+
+
+def contrast(first: Sequence[int], second: Sequence[int]) -> float:
+    """WCAG 2's contrast ratio of two RGB colours, 1 to 21; letters need 4.5."""
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Sequence[int]) -> float:
+    parts = np.asarray(colour, dtype=np.float64) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def label_place(box: Rect, size: tuple[int, int], frame: tuple[int, int]) -> Rect:
+    """Where a label of `size` = (width, height) goes: above the box, else below it, else at its top inside.
+
+    Always inside `frame` = (width, height), if it is not larger than that.
+    """
+    x, y, _, box_height = box
+    width, height = size
+    if y >= height:
+        top = y - height
+    elif y + box_height + height <= frame[1]:
+        top = y + box_height
+    else:
+        top = max(y, 0)
+    return _inside((x, top, width, height), frame)
+
+
+def bars_place(
+    box: Rect, size: tuple[int, int], taken: Iterable[Rect], frame: tuple[int, int]
+) -> Rect | None:
+    """Where bars of `size` go: right of the box, left, under it, over it, a corner of it; None without room.
+
+    Never on a rectangle of `taken` other than `box` itself, and always inside `frame`.
+    """
+    x, y, box_width, box_height = box
+    width, height = size
+    if width > frame[0] or height > frame[1]:
+        return None
+    others = [rect for rect in taken if rect != box]
+    beside = ((x + box_width, y), (x - width, y), (x, y + box_height), (x, y - height))
+    for left, top in beside:
+        place = _inside((left, top, width, height), frame)
+        if _free(place, box, _EDGE_OF_FACE, others):
+            return place
+    for left, top in ((x + box_width - width, y + box_height - height), (x, y + box_height - height)):
+        place = _inside((left, top, width, height), frame)
+        if _free(place, box, _MOST_OF_FACE, others):
+            return place
+    return None
+
+
+def _free(place: Rect, box: Rect, share: float, others: Iterable[Rect]) -> bool:
+    """Whether a place is on none of the others, and on no more than a share of its own box."""
+    covered = _overlap(place, box) > share * box[2] * box[3]
+    return not covered and not any(_overlap(place, other) for other in others)
+
+
+def _inside(rect: Rect, frame: tuple[int, int]) -> Rect:
+    x, y, width, height = rect
+    return max(0, min(x, frame[0] - width)), max(0, min(y, frame[1] - height)), width, height
+
+
+def _overlap(a: Rect, b: Rect) -> int:
+    """Shared area in pixels."""
+    across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
+    down = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
+    return max(0, across) * max(0, down)
+
+
+@lru_cache(maxsize=64)
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.load_default(size)  # Pillow's own font file: the same on every machine
+
+
+def _text_size(text: str, letters: int) -> tuple[int, int]:
+    """Width and height that a text takes, with a little room around it."""
+    pad = max(2, letters // 4)
+    ascent, descent = _font(letters).getmetrics()
+    return round(_font(letters).getlength(text)) + 2 * pad, ascent + descent + pad
+
+
+def _label(reading: FaceReading, letters: int, frame: tuple[int, int]) -> tuple[Rect, str, int]:
+    """Place, text and letter size of a label; in small pictures without the number, or smaller."""
+    full = f"{reading.emotion} {reading.probability:.0%}"
+    tries = [(full, letters), *((reading.emotion, size) for size in range(letters, _SMALLEST - 1, -1))]
+    for text, size in tries:
+        wide, high = _text_size(text, size)
+        if wide <= frame[0] and high <= frame[1]:
+            return label_place(reading.box, (wide, high), frame), text, size
+    return (0, 0, 0, 0), "", _SMALLEST  # a picture of a few pixels: no letters fit into it
+
+
+def _largest(probabilities: Mapping[str, float], count: int) -> dict[str, float]:
+    """The `count` most probable classes, still in the model's order."""
+    names = sorted(probabilities, key=probabilities.get)[-count:]
+    return {name: p for name, p in probabilities.items() if name in names}
+
+
+def _panel_size(probabilities: Mapping[str, float], letters: int) -> tuple[int, int]:
+    size = max(letters - 1, 10)
+    names = max(_text_size(name, size)[0] for name in probabilities)
+    return names + 4 * size, len(probabilities) * _text_size("x", size)[1] + size // 2
+
+
+def _draw_box(brush: ImageDraw.ImageDraw, reading: FaceReading, letters: int) -> None:
+    x, y, width, height = reading.box
+    thick = max(1, letters // 6)
+    edge = (x, y, x + width - 1, y + height - 1)
+    if min(width, height) > 4 * thick + 4:  # a dark line inside keeps the box seen on any background
+        inner = (edge[0] + thick, edge[1] + thick, edge[2] - thick, edge[3] - thick)
+        brush.rectangle(inner, outline=_DARK, width=max(1, thick // 2))
+    brush.rectangle(edge, outline=colour_of(reading.emotion), width=thick)
+
+
+def _draw_label(brush: ImageDraw.ImageDraw, rect: Rect, text: str, size: int, colour: tuple) -> None:
+    if not text:
+        return
+    x, y, width, height = rect
+    brush.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
+    brush.text((x + width // 2, y + height // 2), text, font=_font(size), fill=ink_on(colour), anchor="mm")
+
+
+def _draw_bars(canvas: Image.Image, panel: Rect, probabilities: Mapping[str, float], letters: int) -> None:
+    x, y, width, height = panel
+    size = max(letters - 1, 10)
+    area = (x, y, x + width, y + height)
+    canvas.paste(Image.blend(canvas.crop(area), Image.new("RGB", (width, height), _DARK), 0.75), area)
+    brush = ImageDraw.Draw(canvas)
+    pad, row = max(2, size // 4), _text_size("x", size)[1]
+    names = max(_text_size(name, size)[0] for name in probabilities)
+    for k, (name, probability) in enumerate(probabilities.items()):
+        top = y + size // 4 + k * row
+        brush.text((x + names - pad, top + row // 2), name, font=_font(size), fill=_LIGHT, anchor="rm")
+        left, full = x + names, width - names - pad
+        brush.rectangle((left, top + pad, left + full - 1, top + row - pad), outline=(110, 110, 110))
+        long = round(full * min(max(probability, 0.0), 1.0))
+        if long:
+            brush.rectangle((left, top + pad, left + long - 1, top + row - pad), fill=colour_of(name))
