@@ -130,9 +130,13 @@ def _crop_by_truth(raw: Path, annotations: Path, out: Path, class_names: tuple[s
     from ferlib import faces, truth, vott
     from ferlib.crawl import read_manifest
 
-    vott.write_vott(truth.truth_table(read_manifest(raw)), annotations)
-    table, _ = vott.read_vott(annotations)
-    faces.crop_regions(table, raw, out, class_names)
+    manifest = read_manifest(raw)
+    vott.write_vott(truth.truth_table(manifest), annotations)
+    table, problems = vott.read_vott(annotations)
+    # Label files of an earlier crawl may lie there too.
+    table = table[table["image"].isin(manifest.loc[manifest["state"] == "ok", "file"])]
+    faces.crop_regions(table, raw, out, class_names, problems=problems)
+    print(*problems, sep="\n", end="\n" if problems else "")
 
 
 def _missing(folder: Path, file: Path, names: tuple[str, ...]) -> str | None:

@@ -1,0 +1,395 @@
+"""Finding faces, cutting them out, writing them by class."""
+
+import json
+
+import cv2
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from ferlib import faces, synth
+from ferlib.annotations import NO_FACE, make_table, read_vott
+from ferlib.boxes import iou
+from ferlib.errors import BadInputError, ImageError, LabelError
+from ferlib.images import load_image
+from ferlib.labels import SEVEN, SIX
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def photo():
+    return next(p for p in map(synth.draw_photo, range(50)) if len(p.faces) == 2)
+
+
+def test_faces_are_found_where_they_are_largest_first(photo):
+    found = faces.detect_faces(photo.image)
+    for face in photo.faces:
+        assert max(iou(face.box, box) for box in found) > 0.5
+    areas = [w * h for _, _, w, h in found]
+    assert areas == sorted(areas, reverse=True)
+    assert all(isinstance(value, int) for box in found for value in box)
+    json.dumps(found)  # plain numbers
+
+
+def test_a_gray_picture_and_a_loaded_cascade_give_the_same(photo):
+    gray = cv2.cvtColor(photo.image, cv2.COLOR_RGB2GRAY)
+    cascade = faces.load_cascade("haarcascade_frontalface_default.xml")
+    assert faces.detect_faces(gray, cascade) == faces.detect_faces(photo.image)
+
+
+@pytest.mark.parametrize("shape", [(200, 300, 3), (10, 10), (1, 1, 3), (1, 500)])
+def test_no_face_is_an_empty_list(shape):
+    assert faces.detect_faces(np.full(shape, 90, np.uint8)) == []
+
+
+def test_without_neighbours_every_hit_is_given(photo):
+    raw, grouped = (faces.detect_faces(photo.image, min_neighbors=n) for n in (0, 5))
+    assert len(raw) > 5 * len(grouped) > 0
+
+
+def test_small_faces_can_be_passed_over(photo):
+    least = max(side for _, _, side, _ in faces.detect_faces(photo.image)) + 20
+    assert all(box[2] >= least for box in faces.detect_faces(photo.image, min_size=(least, least)))
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"scale_factor": 1.0}, {"scale_factor": NAN}, {"min_neighbors": -1}, {"min_size": (-1, 5)}]
+)
+def test_settings_without_sense_are_refused(wrong):
+    with pytest.raises(BadInputError):
+        faces.detect_faces(np.zeros((50, 50), np.uint8), **wrong)
+
+
+@pytest.mark.parametrize("name", ["", "nobody", "../frontalface_default", "/etc/passwd", None])
+def test_an_unknown_cascade_is_named(name):
+    with pytest.raises(BadInputError, match="frontalface_alt2"):
+        faces.load_cascade(name)
+
+
+# ---- cropping ------------------------------------------------------------------------------------
+
+PICTURE = np.arange(60 * 80 * 3, dtype=np.uint32).astype(np.uint8).reshape(60, 80, 3)
+
+
+@given(st.integers(-90, 90), st.integers(-90, 90), st.integers(1, 99), st.integers(1, 99), st.floats(0, 2))
+def test_a_crop_is_the_part_inside_or_an_error(x, y, w, h, margin):
+    if x >= 80 or y >= 60 or x + w <= 0 or y + h <= 0:
+        with pytest.raises(ImageError, match="no pixel inside"):
+            faces.crop_face(PICTURE, (x, y, w, h), margin)
+        return
+    crop = faces.crop_face(PICTURE, (x, y, w, h), margin)
+    dx, dy = round(w * margin), round(h * margin)
+    left, top = max(x - dx, 0), max(y - dy, 0)
+    assert (crop == PICTURE[top : y + h + dy, left : x + w + dx]).all()
+    assert crop.size and crop.base is None
+
+
+def row(image="a.png", box=(8, 8, 16, 16), emotion="happy", **more):
+    return {
+        "image": image,
+        **dict(zip(("x", "y", "width", "height"), box, strict=True)),
+        "emotion": emotion,
+        **more,
+    }
+
+
+@pytest.fixture
+def raw(tmp_path):
+    """A folder of pictures in which every 8×8 square has a colour of its own."""
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    rng = np.random.default_rng(7)
+    squares = rng.integers(0, 256, (6, 8, 3), np.uint8).repeat(8, axis=0).repeat(8, axis=1)
+    Image.fromarray(squares).save(folder / "a.png")
+    return folder
+
+
+def crop(table, raw, class_names=SEVEN, **more):
+    return faces.crop_regions(make_table(table), raw, raw.parent / "faces", class_names, **more)
+
+
+def test_faces_are_written_by_class_with_a_csv_that_links_them(raw):
+    (raw / "manifest.csv").write_text(
+        "file,source,keyword,url,page,licence,state\na.png,local,k,http://x/1.jpg,p,CC0,ok\n,local,k,u,p,CC0,rejected\n"
+    )
+    table = crop([row(tags="happy"), row(box=(40, 16, 24, 80), emotion="sad", tags="Sadness")], raw)
+    assert list(table.columns) == list(faces.COLUMNS)
+    assert table.values.tolist() == [
+        ["happy/a.png-0.png", "a.png", 8, 8, 16, 16, "happy", "happy", 3, "local", "CC0"],
+        ["sad/a.png-1.png", "a.png", 40, 16, 24, 32, "sad", "Sadness", 4, "local", "CC0"],
+    ]
+    assert table["label"].dtype == np.int64 and table.attrs["problems"] == []
+    out = raw.parent / "faces"
+    written = pd.read_csv(out / "faces.csv", keep_default_na=False)
+    assert written.values.tolist() == table.values.tolist()
+    picture = load_image(raw / "a.png")
+    for line in table.itertuples():
+        x, y, w, h = line.x, line.y, line.width, line.height
+        assert (load_image(out / line.face) == picture[y : y + h, x : x + w]).all()
+    assert not list(out.rglob("*.part*"))
+
+
+def test_a_margin_is_a_share_of_the_box(raw):
+    table = crop([row(box=(16, 16, 16, 8))], raw, margin=0.5)
+    assert table[["x", "y", "width", "height"]].values.tolist() == [[8, 12, 32, 16]]
+
+
+@pytest.mark.parametrize("margin", [-0.1, NAN, float("inf")])
+def test_a_margin_without_sense_is_refused(raw, margin):
+    with pytest.raises(BadInputError):
+        crop([row()], raw, margin=margin)
+
+
+@pytest.mark.parametrize(
+    ("class_names", "kept"),
+    [
+        (SEVEN, {"happy": 3, "disgust": 1, "sad": 4}),
+        (SIX, {"happy": 2, "disgust": 0, "sad": 3}),
+        (("happy", "rest"), {"happy": 0, "disgust": 1, "sad": 1}),
+        (("sad", "happy"), {"happy": 1, "sad": 0}),
+    ],
+)
+def test_the_class_set_decides_which_faces_and_which_folder(raw, class_names, kept):
+    table = crop([row(emotion=name) for name in ("happy", "disgust", "sad")], raw, class_names)
+    assert dict(zip(table["emotion"], table["label"], strict=True)) == kept
+    assert [face.split("/")[0] for face in table["face"]] == [class_names[k] for k in table["label"]]
+    assert table.attrs["problems"] == []
+
+
+def test_a_refused_box_is_left_out_and_the_numbers_of_the_others_stay(raw):
+    table = crop([row(emotion=NO_FACE), row()], raw)
+    assert table["face"].tolist() == ["happy/a.png-1.png"] and table.attrs["problems"] == []
+
+
+BAD_ROWS = {
+    "missing picture": (row("gone.png"), "gone.png: no such picture"),
+    "a folder": (row("folder"), "folder: no such picture"),
+    "not a picture": (row("words.png"), "words.png: not a whole picture"),
+    "cut off": (row("cut.png"), "cut.png: not a whole picture"),
+    "way up": (row("../secret.png"), "leads outside"),
+    "way up, encoded": (row("..%2Fsecret.png"), "leads outside"),
+    "absolute": (row("/etc/passwd"), "leads outside"),
+    "link to outside": (row("link.png"), "lies outside the folder"),
+    "endless name": (row("a" * 5000), "too long"),
+    "half a character": (row("a\ud83d.png"), "no file name"),
+    "unknown emotion": (row(emotion="bored"), "region 0 of a.png: unknown emotion 'bored'"),
+    "no emotion": (row(emotion=""), "region 0 of a.png: unknown emotion ''"),
+    "outside": (row(box=(100, 8, 16, 16)), "region 0 of a.png: box (100, 8, 16, 16) has no pixel"),
+    "zero size": (row(box=(8, 8, 0, 16)), "no pixel inside"),
+    "negative size": (row(box=(8, 8, 9, -16)), "no pixel inside"),
+    "exchanged picture": (row(image_width=640, image_height=48), "labelled at 640×48 pixels"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_ROWS)
+def test_a_bad_row_is_named_and_the_others_are_cut(raw, case):
+    (raw / "folder").mkdir()
+    (raw / "words.png").write_text("<html>")
+    (raw / "cut.png").write_bytes((raw / "a.png").read_bytes()[:200])
+    Image.fromarray(PICTURE).save(raw.parent / "secret.png")
+    (raw / "link.png").symlink_to(raw.parent / "secret.png")
+    Image.fromarray(PICTURE).save(raw / "good.png")
+    bad, reason = BAD_ROWS[case]
+    problems = []
+    table = crop([bad, row("good.png")], raw, problems=problems)
+    assert table["image"].tolist() == ["good.png"]
+    assert len(problems) == 1 and reason in problems[0]
+    assert str(raw) not in problems[0]
+    assert table.attrs["problems"] == problems
+    assert len(list((raw.parent / "faces").rglob("*.png"))) == 1
+
+
+def test_several_tags_give_one_face_and_a_word(raw):
+    table = crop([row(emotion="sad", tags="sad|happy")], raw)
+    assert table["label"].tolist() == [4]
+    assert "several tags (sad, happy)" in table.attrs["problems"][0]
+
+
+def test_numbers_that_are_none_in_a_table_of_ones_own(raw):
+    table = pd.DataFrame([row(), row(box=(NAN, 1, 5, 5))])
+    cut = faces.crop_regions(table, raw, raw.parent / "faces", SEVEN)
+    assert len(cut) == 1 and "is none" in cut.attrs["problems"][0]
+
+
+def test_what_no_call_can_work_with_is_refused(raw):
+    with pytest.raises(BadInputError, match="no column height"):
+        faces.crop_regions(pd.DataFrame([row()]).drop(columns="height"), raw, raw / "x", SEVEN)
+    with pytest.raises(BadInputError, match="no such folder"):
+        crop([row()], raw / "nowhere")
+    assert not (raw / "x").exists()
+
+
+def test_a_class_name_no_one_knows_is_refused(raw):
+    with pytest.raises((LabelError, BadInputError)):
+        crop([row()], raw, ("happy", "../../x"))
+
+
+def test_no_row_gives_an_empty_csv_with_a_header(raw):
+    assert len(crop([], raw)) == 0
+    assert (raw.parent / "faces" / "faces.csv").read_text().strip() == ",".join(faces.COLUMNS)
+
+
+# ---- colour modes and EXIF -----------------------------------------------------------------------
+
+
+def save_as(image, file, mode):
+    picture = Image.fromarray(image)
+    if mode == "16-bit":
+        Image.fromarray(np.asarray(picture.convert("L")).astype(np.uint16) * 257).save(file)
+    elif mode == "RGBA":
+        picture.putalpha(255)
+        picture.save(file)
+    else:
+        picture.convert(mode).save(file, **({"quality": 95} if file.suffix == ".jpg" else {}))
+
+
+@pytest.mark.parametrize(
+    ("mode", "name"),
+    [("RGBA", "m.png"), ("P", "m.png"), ("L", "m.png"), ("LA", "m.png"), ("1", "m.png"), ("16-bit", "m.png"),
+     ("CMYK", "m.jpg"), ("RGB", "m.jpg")],
+)  # fmt: skip
+def test_any_colour_mode_becomes_an_rgb_png(raw, mode, name):
+    smooth = np.linspace(0, 255, 48 * 64).reshape(48, 64).astype(np.uint8)
+    save_as(np.stack([smooth] * 3, axis=2), raw / name, mode)
+    table = crop([row(name, (0, 8, 64, 32))], raw)
+    with Image.open(raw.parent / "faces" / table["face"][0]) as face:
+        assert (face.format, face.mode, face.size) == ("PNG", "RGB", (64, 32))
+        if mode != "1":
+            least = 51 if mode == "P" else 8  # the web palette has steps of 51, and dithers
+            assert np.abs(np.asarray(face)[..., 1].astype(int) - smooth[8:40]).max() <= least
+
+
+def turned_picture(raw, orientation):
+    """a.png stored so that a viewer who obeys EXIF shows it as it is."""
+    undo = {
+        1: None,
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }[orientation]
+    picture = Image.open(raw / "a.png")
+    stored = picture.transpose(undo) if undo is not None else picture
+    exif = stored.getexif()
+    exif[0x0112] = orientation
+    stored.save(raw / f"t{orientation}.png", exif=exif)
+    return f"t{orientation}.png", stored.size
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_box_on_the_turned_picture_cuts_the_same_face(raw, orientation):
+    name, _ = turned_picture(raw, orientation)
+    table = crop([row(), row(name, image_width=64, image_height=48), row(name)], raw)
+    plain, known, unknown = (load_image(raw.parent / "faces" / face) for face in table["face"])
+    assert (plain == known).all() and (plain == unknown).all()
+
+
+@pytest.mark.parametrize("orientation", [5, 6, 7, 8])
+def test_a_box_drawn_on_the_unturned_picture_is_turned_along(raw, orientation):
+    name, (width, height) = turned_picture(raw, orientation)
+    stored = np.asarray(Image.open(raw / name))
+    target = load_image(raw / "a.png")[8:24, 16:24]
+    places = {
+        (x, y)
+        for y in range(0, height - 7, 8)
+        for x in range(0, width - 15, 8)
+        if set(map(tuple, stored[y : y + 8, x : x + 16].reshape(-1, 3)))
+        == set(map(tuple, target.reshape(-1, 3)))
+    }
+    ((x, y),) = places
+    table = crop([row(name, (x, y, 16, 8), image_width=width, image_height=height)], raw)
+    assert (load_image(raw.parent / "faces" / table["face"][0]) == target).all()
+    assert table[["x", "y", "width", "height"]].values.tolist() == [[16, 8, 8, 16]]
+
+
+# ---- names and re-runs ---------------------------------------------------------------------------
+
+
+def test_no_face_takes_the_place_of_another_pictures(raw):
+    names = [
+        "a.png",
+        "a.jpg",
+        "a",
+        "a.png-0",
+        "sub/a.png",
+        "sub%2Fa.png",
+        "sub__a.png",
+        "a b ä 笑.png",
+        "A.png",
+    ]
+    (raw / "sub").mkdir()
+    data = (raw / "a.png").read_bytes()
+    for name in names:
+        (raw / name).write_bytes(data)
+    table = crop([row(name) for name in names for _ in range(2)], raw)
+    assert table.attrs["problems"] == []
+    assert table["face"].nunique() == len(table) == 2 * len(names)
+    assert len(list((raw.parent / "faces" / "happy").iterdir())) == 2 * len(names)
+
+
+@given(
+    st.text(min_size=1, max_size=120),
+    st.text(min_size=1, max_size=120),
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
+def test_names_of_faces_are_safe_and_differ(a, b, i, j):
+    first, second = faces.face_name(a, i), faces.face_name(b, j)
+    assert (first == second) == ((a, i) == (b, j))
+    assert not set(first) & set('/\\:*?"<>|') and len(first.encode(errors="replace")) <= 255
+
+
+def test_a_second_run_leaves_only_what_it_names(raw):
+    crop([row(), row(box=(0, 0, 8, 8), emotion="sad")], raw)
+    mine = raw.parent / "faces" / "happy" / "mine.png"
+    mine.write_bytes(b"a file of the user's own")
+    table = crop([row(emotion="fear")], raw)
+    out = raw.parent / "faces"
+    assert sorted(p.relative_to(out).as_posix() for p in out.rglob("*.png")) == [
+        "fear/a.png-0.png",
+        "happy/mine.png",
+    ]
+    assert len(pd.read_csv(out / "faces.csv")) == len(table) == 1
+    assert sorted(p.name for p in out.iterdir() if p.is_dir()) == ["fear", "happy"]  # no empty sad/
+
+
+@pytest.mark.parametrize(
+    "content", ["face\n../raw/a.png\n", "nothing here", "", "face,image\n/etc/hostname,x\n"]
+)
+def test_an_odd_faces_csv_of_before_does_no_harm(raw, content):
+    out = raw.parent / "faces"
+    out.mkdir()
+    (out / "faces.csv").write_text(content)
+    assert len(crop([row()], raw)) == 1
+    assert (raw / "a.png").is_file()
+
+
+def test_the_same_input_gives_the_same_bytes(raw):
+    crop([row(), row(box=(0, 0, 8, 8), emotion="sad")], raw)
+    out = raw.parent / "faces"
+    before = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    crop([row(), row(box=(0, 0, 8, 8), emotion="sad")], raw)
+    assert {p: p.read_bytes() for p in out.rglob("*") if p.is_file()} == before
+
+
+def test_from_vott_to_faces(raw, tmp_path):
+    region = {"id": "1", "type": "RECTANGLE", "tags": ["happy"]}
+    box = {"boundingBox": {"left": -4, "top": 8, "width": 20, "height": 16}}
+    points = {"points": [{"x": 32, "y": 8}, {"x": 60, "y": 20}, {"x": 40, "y": 30}], "type": "POLYGON"}
+    record = {
+        "asset": {"id": "1", "name": "a.png", "path": "file:/x/a.png", "size": {"width": 64, "height": 48}},
+        "regions": [region | box, region | points, region | {"tags": []}],
+        "version": "2.2.0",
+    }
+    (tmp_path / "1-asset.json").write_text(json.dumps(record))
+    table, problems = read_vott(tmp_path)
+    cut = faces.crop_regions(table, raw, tmp_path / "faces", SEVEN)
+    assert cut[["x", "y", "width", "height"]].values.tolist() == [[0, 8, 16, 16], [32, 8, 28, 22]]
+    assert len(problems) == 1
