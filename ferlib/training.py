@@ -142,7 +142,7 @@ def train(
 def _check(part: str, faces: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
     if len(faces) != len(labels):
         raise BadInputError(f"{len(faces)} {part} faces with {len(labels)} labels; give each face one label")
-    if len(faces) < 2 * n_classes:
+    if len(faces) < (2 * n_classes if part == "training" else 1):
         raise BadInputError(f"{len(faces)} {part} faces are too few for {n_classes} classes; collect more")
     if faces.dtype != np.uint8 or faces.shape[1:] != networks.INPUT_SHAPE[:2]:
         raise BadInputError(f"{part} faces must be uint8 (n, 48, 48), got {faces.dtype} {faces.shape}")
