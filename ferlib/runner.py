@@ -138,7 +138,8 @@ def write_page(results: Sequence[StageResult], out: Path) -> Path:
         (out / f"{result.name}.html").write_text(html, encoding="utf-8")
         rows.append(
             f'<tr><td><a href="{result.name}.html">{result.name}</a></td>'
-            f'<td class="n">{result.seconds:.0f}</td><td>{escape(result.made)}</td><td>{escape(result.accuracy)}</td></tr>'
+            f'<td class="n">{result.seconds:.0f}</td><td>{escape(result.made)}</td>'
+            f"<td>{escape(result.accuracy)}</td></tr>"
         )
     total = sum(result.seconds for result in results)
     intro = f"{len(results)} notebooks, {total:.0f} seconds in all. The pages open without a network."
