@@ -4,6 +4,8 @@ Stored outputs then come from one walk, cells are numbered from 1, and no path o
 machine stays in the files.
 """
 
+import base64
+import io
 import os
 import sys
 import tempfile
@@ -12,6 +14,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+from PIL import Image
 
 NOTEBOOKS = Path(__file__).resolve().parents[2] / "notebooks"
 
@@ -37,9 +40,28 @@ def refresh(path: Path) -> None:
         for output in cell.get("outputs", []):
             # A widget needs its kernel; without one, the text or picture beside it is what a reader sees.
             output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+    set_opening(notebook)
     part = path.with_suffix(".part")
     nbformat.write(notebook, part)
     part.replace(path)
+
+
+def set_opening(notebook: nbformat.NotebookNode, width: int = 760) -> None:
+    """Put the figure of the cell tagged `opening` into the first cell, as the picture of the result."""
+    tagged = [cell for cell in notebook.cells if "opening" in cell.metadata.get("tags", [])]
+    figures = [
+        o.data["image/png"] for cell in tagged for o in cell.outputs if "image/png" in o.get("data", {})
+    ]
+    if not figures:
+        return
+    picture = Image.open(io.BytesIO(base64.b64decode(figures[0]))).convert("RGB")
+    picture.thumbnail((width, width))
+    small = io.BytesIO()
+    picture.quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    text = base64.b64encode(small.getvalue()).decode()
+    notebook.cells[0]["attachments"] = {"opening.png": {"image/png": text}}
+    if "attachment:opening.png" not in notebook.cells[0].source:
+        notebook.cells[0].source += "\n\n![What comes out of this notebook](attachment:opening.png)"
 
 
 def main(names: list[str]) -> None:
