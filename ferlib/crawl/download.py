@@ -15,7 +15,7 @@ from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from ferlib import __version__
 from ferlib.crawl.limits import Limits, Rejected
-from ferlib.crawl.manners import Manners, host_of, is_here
+from ferlib.crawl.manners import FORBIDDEN, Manners, host_of, is_here
 from ferlib.errors import CrawlError
 
 USER_AGENT = f"ferlib/{__version__} (facial expression tutorial; python-requests/{requests.__version__})"
@@ -41,7 +41,9 @@ class Session(requests.Session):
         self.mount("https://", adapter)
         self._proxies: dict[str, Mapping[str, str]] = {}
 
-    def ask(self, url: str, params: Mapping[str, str] | None, timeout: tuple[float, float]) -> requests.Response:
+    def ask(
+        self, url: str, params: Mapping[str, str] | None, timeout: tuple[float, float]
+    ) -> requests.Response:
         """One GET, its body not yet read: no redirect followed, no cookie sent or kept.
 
         `requests.Session.get` merges settings at every call, which takes as long as a small picture's way.
@@ -92,7 +94,7 @@ def fetch_text(
     try:
         data = fetch_bytes(session, url, limits, params, manners)
     except Rejected as error:
-        if str(error).startswith("robots.txt"):
+        if str(error) == FORBIDDEN:
             raise CrawlError(
                 f"{url}: {error}; take another source, or ask the site's owners and crawl with robots=False"
             ) from error

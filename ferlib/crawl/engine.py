@@ -231,9 +231,11 @@ class Engine:
     def _keep(self, result: _Result) -> None:
         """The row first, then the name: a kill between the two leaves a part that the row tells what it is."""
         outcome = result.outcome
-        self._write(result, "ok", "", outcome.file)
-        outcome.part.replace(self._folder / outcome.file)
-        self._saved.add(outcome.sha256)
+        try:
+            self._write(result, "ok", "", outcome.file)
+        finally:  # an interrupt must not come between the two
+            outcome.part.replace(self._folder / outcome.file)
+            self._saved.add(outcome.sha256)
 
     def _end(self, result: _Result, state: str, reason: str, file: str) -> str:
         self.lines.append(self._write(result, state, reason, file))

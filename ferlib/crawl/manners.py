@@ -16,6 +16,7 @@ NAME = "ferlib"
 """What robots.txt may call us; the User-Agent begins with it."""
 
 PER_SECOND = 10.0
+FORBIDDEN = "robots.txt forbids it"
 LONGEST_DELAY = 60.0
 """A site that asks for a longer pause between two visits, in seconds, does not want a crawler."""
 
@@ -48,7 +49,7 @@ class Manners:
         if isinstance(rules, Rejected):
             raise Rejected(f"robots.txt cannot be asked: {rules}") from rules
         if rules is not None and not rules.can_fetch(url, NAME):
-            raise Rejected("robots.txt forbids it")
+            raise Rejected(FORBIDDEN)
         return time.monotonic() - began
 
     def wait(self, url: str) -> float:

@@ -5,8 +5,8 @@ from machine to machine; the shares, measured in one run, differ much less.
 """
 
 import argparse
+import hashlib
 import io
-import json
 import random
 import resource
 import signal
@@ -117,32 +117,45 @@ def memory(few: int = 500, many: int = 5000) -> None:
     )
 
 
-def kills(times: int = 10, photos: int = 400, seed: int = 0) -> None:
-    """SIGKILL at random moments, then a last run to the end; then manifest and folder are compared."""
+def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
+    """SIGKILL at random moments, each run going on where the last one was; what does not agree at the end.
+
+    Also told: addresses asked for again although the manifest had their row when the run was killed.
+    """
     rng = random.Random(seed)
+    problems, moments = [], []
     with crawl.LocalSite(photos=photos * 2, draw=picture) as running, tempfile.TemporaryDirectory() as folder:
         asked = count_visits(running)
-        moments = []
+        manifest, known = Path(folder) / "manifest.csv", {}
         for _ in range(times):
+            target = len(known) + rng.randint(1, max(2 * photos // times - 1, 1))
             command = [sys.executable, __file__, "once", str(photos), running.url, folder]
-            process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-            manifest = Path(folder) / "manifest.csv"
-            rows = manifest.read_bytes().count(b"\n") if manifest.is_file() else 0
-            target = rows + rng.randint(1, 2 * photos // times)
-            until = time.monotonic() + 60
-            while process.poll() is None and time.monotonic() < until:
-                if manifest.is_file() and manifest.read_bytes().count(b"\n") >= target:
-                    break
-                time.sleep(rng.random() * 0.01)
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            moments.append(len(crawl.read_manifest(folder)) if manifest.is_file() else 0)
+            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+                while process.poll() is None and row_count(manifest) <= target:
+                    time.sleep(rng.random() * 0.01)
+                process.send_signal(signal.SIGKILL)
+            time.sleep(0.1)  # what was under way reaches the site
+            problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
+            rows = crawl.read_manifest(folder)
+            paths = [url.removeprefix(running.url) for url in rows["url"]]
+            known = {path: asked[path] for path in paths if path in asked}
+            moments.append(len(rows))
         last = crawl.crawl(running.source(), "faces", photos, folder, workers=WORKERS, quiet=True)
-        problems = compare(Path(folder), last)
-        again = {path: visits for path, visits in asked.items() if visits > 1}
-        print(f"killed {times} times, with {json.dumps(moments)} rows; {(last.state == 'ok').sum()} pictures are good")
-        print(f"manifest and folder agree: {not problems}; {'; '.join(problems)}")
-        print(f"addresses asked for more than once: {len(again)} of {len(asked)}", flush=True)
+        problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
+        with tempfile.TemporaryDirectory() as other:
+            whole = crawl.crawl(running.source(), "faces", photos, other, workers=WORKERS, quiet=True)
+        if not whole.equals(last):
+            problems.append("the manifest is not that of a run without a kill")
+        problems += compare(Path(folder), last)
+    good = (last["state"] == "ok").sum()
+    print(
+        f"killed {times} times, at {moments} rows; then {good} good pictures of {photos}; {problems or 'all agrees'}"
+    )
+    return problems
+
+
+def row_count(manifest: Path) -> int:
+    return manifest.read_bytes().count(b"\n") if manifest.is_file() else 0
 
 
 def count_visits(running: crawl.LocalSite) -> dict[str, int]:
@@ -161,14 +174,13 @@ def count_visits(running: crawl.LocalSite) -> dict[str, int]:
 
 def compare(folder: Path, manifest) -> list[str]:
     """What does not agree between a folder and its manifest."""
-    import hashlib
-
     good = manifest[manifest["state"] == "ok"]
     problems = []
     files = {path.name for path in folder.iterdir()} - {"manifest.csv"}
     if files != set(good["file"]):
         problems.append(f"folder and manifest differ in {sorted(files ^ set(good['file']))[:5]}")
-    if not good["sha256"].is_unique or not manifest["url"].is_unique:
+    twice = manifest[manifest["reason"] != "same address as an earlier result"]["url"].duplicated()
+    if not good["sha256"].is_unique or twice.any():
         problems.append("something is there twice")
     for row in good.itertuples():
         data = (folder / row.file).read_bytes()
@@ -181,7 +193,9 @@ def compare(folder: Path, manifest) -> list[str]:
 def main() -> None:
     """Speed, memory, kills."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", nargs="?", default="all", choices=["all", "speed", "memory", "kills", "serve", "once"])
+    parser.add_argument(
+        "what", nargs="?", default="all", choices=["all", "speed", "memory", "kills", "serve", "once"]
+    )
     parser.add_argument("rest", nargs="*")
     parser.add_argument("--photos", type=int, default=1000)
     parser.add_argument("--workers", type=int, default=WORKERS)
