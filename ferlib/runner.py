@@ -20,7 +20,7 @@ a {{ color: #0b57a4; }}
 </style></head><body>
 <h1>The executed notebooks</h1>
 <p>{intro}</p>
-<table><thead><tr><th>Notebook</th><th>Seconds</th><th>What it made</th></tr></thead>
+<table><thead><tr><th>Notebook</th><th>Seconds</th><th>What it made</th><th>Accuracy</th></tr></thead>
 <tbody>
 {rows}
 </tbody></table>
@@ -30,11 +30,12 @@ a {{ color: #0b57a4; }}
 
 @dataclass(frozen=True)
 class StageResult:
-    """One executed notebook: its name, the seconds it took, and a line on what it made."""
+    """One executed notebook: seconds, what it made, and for 05 the accuracy beside the baseline."""
 
     name: str
     seconds: float
     made: str
+    accuracy: str = ""
 
 
 def run_notebooks(
@@ -56,7 +57,7 @@ def run_notebooks(
         started = time.perf_counter()
         said(f"{name} …")
         execute(paths.repository() / "notebooks" / f"{name}.ipynb", out / f"{name}.ipynb", parameters)
-        results.append(StageResult(name, time.perf_counter() - started, what_was_made(name)))
+        results.append(StageResult(name, time.perf_counter() - started, *what_was_made(name)))
         said(f"{name}: {results[-1].seconds:.0f} s, {results[-1].made}")
     write_page(results, out)
     return results
@@ -87,8 +88,8 @@ def execute(notebook: Path, copy: Path, parameters: Mapping[str, object]) -> Non
         ) from error
 
 
-def what_was_made(name: str) -> str:
-    """A line on what a stage left in the work folders; for 04 and 05 the accuracy beside the baseline."""
+def what_was_made(name: str) -> tuple[str, ...]:
+    """A line on what a stage left in the work folders; for 05 also accuracy and majority baseline."""
     import json
 
     import pandas as pd
@@ -98,22 +99,22 @@ def what_was_made(name: str) -> str:
         case "01":
             manifest = pd.read_csv(data / "raw" / "manifest.csv")
             good = int((manifest["state"] == "ok").sum())
-            return f"{good} pictures kept of {len(manifest)} found"
+            return (f"{good} pictures kept of {len(manifest)} found",)
         case "02":
-            return f"{len(pd.read_csv(data / 'faces' / 'faces.csv'))} faces cropped and labelled"
+            return (f"{len(pd.read_csv(data / 'faces' / 'faces.csv'))} faces cropped and labelled",)
         case "03":
             parts = {n: (data / "dataset" / f"{n}.csv") for n in ("train", "val", "test")}
             counts = [f"{_rows(path):,} {part}" for part, path in parts.items() if path.is_file()]
-            return ", ".join(counts) + " faces"
+            return (", ".join(counts) + " faces",)
         case "04":
             metadata = json.loads((models / "faces" / "metadata.json").read_text())
-            return f"a model of {metadata['parameters']:,} parameters"
+            return (f"a model of {metadata['parameters']:,} parameters",)
         case "05":
             report = json.loads((data / "evaluation" / "metrics.json").read_text())
-            baseline = f"majority baseline {report['majority_baseline']:.1%}"
-            return f"accuracy {report['accuracy']:.1%} on {report['n']:,} faces; {baseline}"
+            accuracy = f"{report['accuracy']:.1%} (baseline {report['majority_baseline']:.1%})"
+            return f"{report['n']:,} {report['usage']} faces read", accuracy
         case _:
-            return f"{len(list((data / 'live').glob('frame-*.png')))} annotated frames and a timeline"
+            return (f"{len(list((data / 'live').glob('frame-*.png')))} annotated frames and a timeline",)
 
 
 def _rows(path: Path) -> int:
@@ -137,7 +138,8 @@ def write_page(results: Sequence[StageResult], out: Path) -> Path:
         (out / f"{result.name}.html").write_text(html, encoding="utf-8")
         rows.append(
             f'<tr><td><a href="{result.name}.html">{result.name}</a></td>'
-            f'<td class="n">{result.seconds:.0f}</td><td>{escape(result.made)}</td></tr>'
+            f'<td class="n">{result.seconds:.0f}</td><td>{escape(result.made)}</td>'
+            f"<td>{escape(result.accuracy)}</td></tr>"
         )
     total = sum(result.seconds for result in results)
     intro = f"{len(results)} notebooks, {total:.0f} seconds in all. The pages open without a network."
@@ -148,11 +150,11 @@ def write_page(results: Sequence[StageResult], out: Path) -> Path:
 
 def as_table(results: Sequence[StageResult]) -> str:
     """The results as lines of text with columns."""
-    rows = [("stage", "seconds", "what it made")]
-    rows += [(r.name, f"{r.seconds:.0f}", r.made) for r in results]
-    rows.append(("all", f"{sum(r.seconds for r in results):.0f}", ""))
-    widths = [max(len(row[k]) for row in rows) for k in range(2)]
-    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c}".rstrip() for a, b, c in rows)
+    rows = [("stage", "seconds", "what it made", "accuracy")]
+    rows += [(r.name, f"{r.seconds:.0f}", r.made, r.accuracy) for r in results]
+    rows.append(("all", f"{sum(r.seconds for r in results):.0f}", "", ""))
+    a, b, c = (max(len(row[k]) for row in rows) for k in range(3))
+    return "\n".join(f"{r[0]:<{a}}  {r[1]:>{b}}  {r[2]:<{c}}  {r[3]}".rstrip() for r in rows)
 
 
 def run_series(

@@ -23,7 +23,7 @@ def series(tmp_path, monkeypatch):
     nbformat.write(new_notebook(cells=failing, metadata=kernel), folder / "two.ipynb")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FERLIB_WORK", str(tmp_path / "work"))
-    monkeypatch.setattr(runner, "what_was_made", lambda name: f"what <{name}> made")
+    monkeypatch.setattr(runner, "what_was_made", lambda name: (f"what <{name}> made",))
     return folder
 
 
@@ -60,7 +60,7 @@ def test_the_table_lines_up():
         runner.StageResult("04_cnn_train", 61, "a model"),
     ]
     lines = runner.as_table(results).splitlines()
-    assert lines[0].split() == ["stage", "seconds", "what", "it", "made"]
+    assert lines[0].split() == ["stage", "seconds", "what", "it", "made", "accuracy"]
     assert lines[-1].split() == ["all", "71"]
     assert (
         len({line.index(word) for line, word in zip(lines[:3], ("what", "120", "a model"), strict=True)}) == 1
