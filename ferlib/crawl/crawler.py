@@ -128,7 +128,8 @@ def crawl(
             with closing(engine.run(pages, count)) as decided:  # closes after an interrupt too
                 for state in decided:
                     states[state] += 1
-                    bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
+                    if not quiet:
+                        bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
                     bar.update(state == "ok")
     write_lines(folder, earlier.lines_with(engine.lines, engine.walked))
     return read_manifest(folder)

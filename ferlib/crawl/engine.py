@@ -75,8 +75,19 @@ def stage_picture(data: bytes, folder: Path, limits: Limits, url: str) -> Outcom
     file = sha256[:16] + picture.suffix
     # the address is in the name too: two workers may hold two copies of one picture at the same time
     part = folder / f".{file}.{hashlib.sha256(url.encode('utf-8', 'replace')).hexdigest()[:8]}.part"
-    part.write_bytes(data)
+    _write_new(part, data)
     return Outcome(file, sha256, picture.phash, picture.width, picture.height, "", part)
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    """`Path.write_bytes` without the questions that opening a buffered file asks the system."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o666)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(file, rest) :]
+    finally:
+        os.close(file)
 
 
 def find_parts(folder: Path) -> dict[str, list[Path]]:

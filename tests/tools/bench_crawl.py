@@ -128,7 +128,7 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
         asked = count_visits(running)
         manifest, known = Path(folder) / "manifest.csv", {}
         for _ in range(times):
-            target = len(known) + rng.randint(1, max(2 * photos // times - 1, 1))
+            target = row_count(manifest) + rng.randint(1, max(2 * photos // times - 1, 1))
             command = [sys.executable, __file__, "once", str(photos), running.url, folder]
             with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
                 while process.poll() is None and row_count(manifest) <= target:
