@@ -2,14 +2,10 @@
 
 import csv
 import hashlib
-import io
 import json
 import socket
 import threading
 import time
-from collections import Counter
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import islice
 
 import numpy as np
@@ -21,93 +17,21 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ferlib import crawl, images, synth
-from ferlib.crawl import crawler, download, sources
-from ferlib.crawl.sources import BaiduSource, PictureRecord, ResultPage
+from ferlib.crawl import crawler, sources
+from ferlib.crawl.check import Picture
+from ferlib.crawl.sources import BaiduSource, ResultPage
 from ferlib.errors import BadInputError, CrawlError
+from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
 
 BRISK = crawl.Limits(pause_s=0.01)
 PATIENT = crawl.Limits(connect_s=10, read_s=10, deadline_s=60, retries=1, pause_s=0.01)
 QUICK = crawl.Limits(connect_s=1, read_s=0.5, deadline_s=1.0, retries=1, pause_s=0.01)
 
 
-def noise(seed: int) -> np.ndarray:
-    """A stand-in for a drawn photo: quick, and like no other seed's."""
-    rng = np.random.default_rng(seed)
-    small = rng.integers(0, 256, (24, 32, 3), dtype=np.uint8)
-    return np.kron(small, np.ones((10, 10, 1), np.uint8))
-
-
-def jpeg(seed: int = 0) -> bytes:
-    return images.encode_jpeg(noise(seed))
-
-
-def encoded(picture: Image.Image, format: str, **options) -> bytes:
-    buffer = io.BytesIO()
-    picture.save(buffer, format, **options)
-    return buffer.getvalue()
-
-
 @pytest.fixture(scope="module")
 def site():
     with crawl.LocalSite(seed=7, draw=noise) as running:
         yield running
-
-
-@contextmanager
-def server(answer):
-    """A server where `answer(handler, path, visit)` writes what it likes; gives its address and visits."""
-    visits = Counter()
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        timeout = 5
-
-        def do_GET(self):
-            visits[self.path] += 1
-            self.close_connection = True
-            answer(self, self.path, visits[self.path])
-
-        def log_message(self, *_):
-            pass
-
-    class Quiet(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, request, client_address):
-            pass
-
-    httpd = Quiet(("127.0.0.1", 0), Handler)
-    threading.Thread(target=httpd.serve_forever, args=(0.02,), daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{httpd.server_address[1]}", visits
-    finally:
-        httpd.shutdown()
-        httpd.server_close()
-
-
-def send(handler, body=b"", status=200, length=None, **headers):
-    handler.send_response(status)
-    for name, value in headers.items():
-        handler.send_header(name.replace("_", "-"), value)
-    handler.send_header("Content-Length", str(len(body) if length is None else length))
-    handler.send_header("Connection", "close")  # said, or the client may send its next question into the void
-    handler.end_headers()
-    handler.wfile.write(body)
-
-
-class ListSource:
-    """A source of given addresses, in pages of given length."""
-
-    name = "list"
-
-    def __init__(self, urls, page=10, fail_at=None):
-        self.urls, self.page, self.fail_at = urls, page, fail_at
-
-    def pages(self, keyword, get):
-        for number, k in enumerate(range(0, len(self.urls), self.page)):
-            if number == self.fail_at:
-                raise CrawlError("the list is torn")
-            yield ResultPage(tuple(PictureRecord(url, "", "mine") for url in self.urls[k : k + self.page]))
 
 
 # Sources
@@ -375,7 +299,7 @@ def test_a_picture_is_checked_by_its_content():
 )
 def test_every_usual_kind_passes_and_loads(mode, format, suffix):
     data = encoded(Image.new(mode, (200, 180)), format)
-    assert crawl.check_picture(data) == download.Picture(suffix, 200, 180)
+    assert crawl.check_picture(data) == Picture(suffix, 200, 180)
     assert images.load_image(data).shape == (180, 200, 3)  # the next stage can open what this one takes
 
 
@@ -576,6 +500,8 @@ REASONS = {
     "fine": {("ok", "")},
     "busy": {("ok", "")},
     "copy": {("copy", "same bytes as an earlier picture")},
+    "near copy": {("copy", "near copy of an earlier picture")},
+    "private": {("rejected", "robots.txt forbids it")},
     "missing": {("rejected", "HTTP status 404")},
     "web page": {("rejected", "a web page, not a picture")},
     "cut off": {("rejected", "cut off or damaged")},
@@ -592,9 +518,13 @@ def test_every_result_has_its_row_and_right_reason(crawled, site):
     for seed, row in zip(seeds, manifest.itertuples(), strict=True):
         found.setdefault(crawl.photo_kind(seed), set()).add((row.state, row.reason))
     assert found == REASONS
-    copies = manifest[manifest["state"] == "copy"]
+    copies = manifest[manifest["reason"] == "same bytes as an earlier picture"]
     originals = manifest[manifest["state"] == "ok"].set_index("sha256")["file"]
     assert list(copies["file"]) == list(originals[copies["sha256"]])
+    for row in manifest[manifest["reason"] == "near copy of an earlier picture"].itertuples():
+        original = manifest[(manifest["file"] == row.file) & (manifest["state"] == "ok")].iloc[0]
+        place = crawl.photo_seed(original["url"])
+        assert row.url.endswith(f"/smaller/photo/{place}.jpg") and row.width < original["width"]
     thumbnails = manifest[manifest["reason"] == "a side under 160 pixels"]
     assert set(zip(thumbnails["width"], thumbnails["height"], strict=True)) == {(120, 90)}
 
@@ -635,16 +565,18 @@ def test_a_keyword_without_results_gives_an_empty_manifest(tmp_path):
     assert len(crawl.count_reasons(manifest)) == 0
 
 
-def test_the_same_keyword_again_replaces_and_another_adds(site, tmp_path):
+def test_the_same_keyword_again_loses_nothing_and_another_adds(site, tmp_path):
     (tmp_path / "mine.txt").write_text("not a picture of the crawl")
     first = crawl.crawl(site.source(), "faces", 12, tmp_path, quiet=True)
     fewer = crawl.crawl(site.source(), "faces", 5, tmp_path, quiet=True)
-    assert list(fewer["url"]) == list(first["url"])[: len(fewer)]
-    assert len(list(tmp_path.glob("*.jpg"))) == 5
+    pd.testing.assert_frame_equal(fewer, first)
     both = crawl.crawl(site.source(), "people", 6, tmp_path, quiet=True)
-    assert list(both["keyword"]) == ["faces"] * len(fewer) + ["people"] * (len(both) - len(fewer))
+    assert list(both["keyword"]) == ["faces"] * len(first) + ["people"] * (len(both) - len(first))
     assert {p.name for p in tmp_path.glob("*.jpg")} == set(both[both["state"] == "ok"]["file"])
-    assert (tmp_path / "mine.txt").exists()
+    more = crawl.crawl(site.source(), "faces", 14, tmp_path, quiet=True)
+    faces = more[more["keyword"] == "faces"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(faces.head(len(first)), first)
+    assert (faces["state"] == "ok").sum() == 14 and (tmp_path / "mine.txt").exists()
 
 
 def test_a_picture_found_under_another_keyword_is_a_copy(tmp_path):
@@ -722,8 +654,8 @@ def test_an_interrupt_leaves_only_whole_files_and_their_rows(site, tmp_path, mon
     class Interrupting(crawler.ManifestWriter):
         written = 0
 
-        def write(self, row):
-            super().write(row)
+        def write(self, line):
+            super().write(line)
             self.written += 1
             if self.written == 10:
                 raise KeyboardInterrupt
@@ -764,9 +696,9 @@ def test_workers_work_at_the_same_time_and_no_more_than_asked(tmp_path):
         (None, "run notebook 01"),
         ("", "cannot be read"),
         ("a,b\n1,2\n", "lacks the columns file, source"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,wide,2,h,ok,\n", "cannot be read"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,1,2,h,great,\n", "unknown state 'great'"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,1\n", "cannot be read"),
+        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
+        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
+        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
         ("\x00\x01\x02", "lacks the columns|cannot be read"),
     ],
 )
@@ -783,7 +715,7 @@ def test_a_manifest_cannot_have_files_elsewhere_removed(site, tmp_path):
     (tmp_path / "precious.jpg").write_bytes(b"x")
     crawl.crawl(site.source(), "faces", 1, folder, quiet=True)
     path = folder / "manifest.csv"
-    path.write_text(path.read_text() + "../precious.jpg,local,faces,u,p,l,1,1,h,ok,\n")
+    path.write_text(path.read_text() + "../precious.jpg,local,faces,u,p,l,a,1,1,h,,ok,\n" * 2)
     crawl.crawl(site.source(), "faces", 1, folder, quiet=True)
     assert (tmp_path / "precious.jpg").exists()
 

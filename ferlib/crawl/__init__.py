@@ -4,18 +4,28 @@ with crawl.open_source("local", seed=7) as source:
     manifest = crawl.crawl(source, "faces", 120, "data/work/raw")
 """
 
-from ferlib.crawl.crawler import crawl, crawl_local, open_source
-from ferlib.crawl.download import Limits, Rejected, check_picture, fetch_bytes, fetch_text, open_session
+from ferlib.crawl.apis import CommonsSource, OpenverseSource
+from ferlib.crawl.check import check_picture
+from ferlib.crawl.crawler import SOURCES, crawl, crawl_local, open_source
+from ferlib.crawl.download import fetch_bytes, fetch_text, open_manners, open_session
+from ferlib.crawl.limits import Limits, Rejected
+from ferlib.crawl.lists import FolderSource, ListSource
 from ferlib.crawl.manifest import COLUMNS, MANIFEST, count_reasons, read_manifest
 from ferlib.crawl.site import LocalSite, photo_kind, photo_seed
-from ferlib.crawl.sources import BaiduSource, PictureRecord, ResultPage, Source
+from ferlib.crawl.sources import BaiduListSource, BaiduSource, PictureRecord, ResultPage, Source
 
 __all__ = [
     "COLUMNS",
     "MANIFEST",
+    "SOURCES",
+    "BaiduListSource",
     "BaiduSource",
+    "CommonsSource",
+    "FolderSource",
     "Limits",
+    "ListSource",
     "LocalSite",
+    "OpenverseSource",
     "PictureRecord",
     "Rejected",
     "ResultPage",
@@ -26,6 +36,7 @@ __all__ = [
     "crawl_local",
     "fetch_bytes",
     "fetch_text",
+    "open_manners",
     "open_session",
     "open_source",
     "photo_kind",

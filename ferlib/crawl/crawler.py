@@ -1,48 +1,58 @@
 """Pages of results in, a folder of checked pictures and its manifest out."""
 
-import hashlib
 import itertools
 import os
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pandas as pd
-import requests
 
-from ferlib.crawl.download import (
-    Limits,
-    Picture,
-    Rejected,
-    check_picture,
-    fetch_bytes,
-    fetch_text,
-    open_session,
-)
-from ferlib.crawl.manifest import MANIFEST, ManifestWriter, read_manifest
+from ferlib.crawl.apis import CommonsSource, OpenverseSource
+from ferlib.crawl.copies import Library
+from ferlib.crawl.download import Session, fetch_bytes, fetch_text, open_manners, open_session
+from ferlib.crawl.engine import Engine
+from ferlib.crawl.limits import Limits, Rejected
+from ferlib.crawl.lists import FolderSource, ListSource
+from ferlib.crawl.manifest import ManifestWriter, read_manifest, write_lines
 from ferlib.crawl.progress import progress_bar
+from ferlib.crawl.resume import Earlier
 from ferlib.crawl.site import LocalSite
-from ferlib.crawl.sources import BaiduSource, PictureRecord, ResultPage, Source
+from ferlib.crawl.sources import BaiduListSource, BaiduSource, PictureRecord, ResultPage, Source
 from ferlib.errors import BadInputError, CrawlError
 
-SOURCES = ("local", "baidu")
+SOURCES = ("local", "baidu", "baidu-list", "commons", "openverse", "list", "folder")
 
 
 @contextmanager
-def open_source(name: str, seed: int = 7) -> Iterator[Source]:
-    """A source by its name: `baidu`, or `local`, the search site on this machine while the block runs."""
-    if name == "local":
+def open_source(name: str, seed: int = 7, path: str | os.PathLike = "") -> Iterator[Source]:
+    """A source by its name, one of SOURCES.
+
+    `local` is the search site on this machine while the block runs; `local-baidu-list`,
+    `local-commons` and `local-openverse` are the same site when it speaks as those do. `list` and
+    `folder` need the `path` of a file of addresses or of a folder. BadInputError for another name.
+    """
+    if name == "local" or name.startswith("local-"):
         with LocalSite(seed=seed) as site:
-            yield site.source()
-    elif name == "baidu":
-        yield BaiduSource()
-    else:
+            yield site.source(name.removeprefix("local").removeprefix("-") or "baidu")
+        return
+    if name in ("list", "folder") and not str(path):
+        raise BadInputError(
+            f"the source {name!r} needs a path: of a file of addresses, or of a folder of pictures"
+        )
+    known = {
+        "baidu": BaiduSource,
+        "baidu-list": BaiduListSource,
+        "commons": CommonsSource,
+        "openverse": OpenverseSource,
+        "list": lambda: ListSource(path),
+        "folder": lambda: FolderSource(path),
+    }
+    if name not in known:
         raise BadInputError(f"unknown source {name!r}; known are {', '.join(SOURCES)}")
+    yield known[name]()
 
 
 def crawl_local(
@@ -66,16 +76,23 @@ def crawl(
     workers: int = 4,
     limits: Limits | None = None,
     quiet: bool = False,
+    robots: bool = True,
+    retry: bool = False,
 ) -> pd.DataFrame:
     """Fetch results for a keyword until `count` pictures are good, or the source has no more.
 
     Every picture lies in `folder`, named by its content (the first 16 digits of its SHA-256 and the
-    ending of what it is); `manifest.csv` has a row for every result looked at, in the order of the
-    results whatever the number of workers, rejected ones and exact copies with their reason. Returns
-    the manifest, as `read_manifest` does. A keyword that the folder has already is crawled anew and
-    replaces its rows, another one adds to them; files that no manifest named are never touched.
-    With `quiet` nothing is printed. Raises BadInputError for a bad argument, CrawlError where the
-    source does not answer.
+    ending of what it is); `manifest.csv` has a row for every result looked at: rejected ones and copies
+    (equal bytes, or near copies by perceptual hash) are left out, with their reason. Each row is there
+    as soon as its picture is; at the end the rows are in the order of the results, whatever the number of
+    workers. Returns the manifest, as `read_manifest` does.
+
+    What the folder has is never fetched again nor thrown away: a run that was killed goes on where it
+    was, a larger `count` adds, another keyword adds. With `retry` results that were rejected are tried
+    again. `robots`: obey each host's robots.txt; the interfaces that Commons and Openverse offer to
+    programs are asked in any case. At most `workers` pictures are fetched at a time. One crawl at a
+    time in a folder. With `quiet` nothing is printed. Raises BadInputError for a bad argument,
+    CrawlError where the source does not answer.
     """
     if not keyword.strip():
         raise BadInputError("the keyword is empty; give a word to search for")
@@ -84,101 +101,58 @@ def crawl(
             raise BadInputError(f"{name} is {value}; it must be at least 1")
     limits, folder = limits or Limits(), Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    before = read_manifest(folder) if (folder / MANIFEST).is_file() else None
-    kept = [] if before is None else _rows_of_others(before, source.name, keyword)
-    with warnings.catch_warnings(), open_session(workers, limits) as session:
+    earlier = Earlier(folder, source.name, keyword, retry)
+    with warnings.catch_warnings(), open_session(workers + 1, limits) as session:
         # of odd files, which are the point here; set before there are threads, which all share it
         warnings.filterwarnings("ignore", module="PIL")
-        pages = source.pages(keyword, lambda url, params: fetch_text(session, url, params, limits))
-        records = _records(_first_must_come(_tell(pages, quiet)))
-        with ManifestWriter(folder, kept) as manifest, progress_bar(count, " pictures", quiet) as bar:
-            fetch = partial(_fetch_one, session, folder, limits)
-            known = {row["sha256"]: row["file"] for row in kept if row["state"] == "ok"}
+        manners = open_manners(session, limits, robots)
+        asked = None if getattr(source, "for_programs", False) else manners
+        pages = source.pages(keyword, lambda url, params: fetch_text(session, url, params, limits, asked))
+        pages = _first_must_come(_tell(pages, quiet))
+        library = Library(limits.near_bits)
+        earlier.fill(library)
+        if earlier.outcomes and not quiet:
+            print(f"{len(earlier.outcomes)} results are there from an earlier run and are not fetched again")
+        with ManifestWriter(folder) as manifest, progress_bar(count, " pictures", quiet) as bar:
+            engine = Engine(
+                folder,
+                {"source": source.name, "keyword": keyword},
+                _reader(session, limits, manners),
+                limits,
+                workers,
+                library,
+                earlier.outcomes,
+                manifest,
+            )
             states = Counter()
-            with closing(
-                _rows(records, count, fetch, workers, known)
-            ) as rows:  # closes after an interrupt too
-                for row in rows:
-                    manifest.write({"source": source.name, "keyword": keyword} | row)
-                    states[row["state"]] += 1
-                    bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
-                    bar.update(row["state"] == "ok")
-    if before is not None:
-        _remove_unnamed(folder, before)
+            with closing(engine.run(pages, count)) as decided:  # closes after an interrupt too
+                for state in decided:
+                    states[state] += 1
+                    if not quiet:
+                        bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
+                    bar.update(state == "ok")
+    write_lines(folder, earlier.lines_with(engine.lines, engine.walked))
     return read_manifest(folder)
 
 
-@dataclass(frozen=True)
-class _Fetched:
-    """A picture that lies in the folder."""
+def _reader(session: Session, limits: Limits, manners):
+    def read(record: PictureRecord) -> bytes:
+        if record.path is None:
+            return fetch_bytes(session, record.url, limits, manners=manners)
+        return _read_file(record.path, limits)
 
-    file: str
-    sha256: str
-    picture: Picture
+    return read
 
 
-def _rows(records, count, fetch, workers, known) -> Iterator[dict[str, object]]:
-    """The manifest's rows, until `count` are ok. `known`: sha256 to file of the pictures there are.
-
-    Works in rounds, each with as many results as pictures are still wanted: so the same results are
-    taken every time, and none is fetched for nothing.
-    """
-    seen, wanted = set(), count
-    pool = ThreadPoolExecutor(workers)
+def _read_file(path: Path, limits: Limits) -> bytes:
     try:
-        while wanted and (batch := list(itertools.islice(records, wanted))):
-            futures = []
-            for record in batch:
-                futures.append(None if record.url in seen else pool.submit(fetch, record.url))
-                seen.add(record.url)
-            for record, future in zip(batch, futures, strict=True):
-                row = _row(record, future, known)
-                wanted -= row["state"] == "ok"
-                yield row
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)  # after an interrupt: nothing new, nothing half-written
-
-
-def _records(pages: Iterator[ResultPage]) -> Iterator[PictureRecord]:
-    for page in pages:
-        yield from page.records
-
-
-def _fetch_one(session: requests.Session, folder: Path, limits: Limits, url: str) -> _Fetched | Rejected:
-    """Runs in a worker: fetch, check, write beside and rename."""
-    try:
-        data = fetch_bytes(session, url, limits)
-        picture = check_picture(data, limits)
-    except Rejected as rejected:
-        return rejected
-    sha256 = hashlib.sha256(data).hexdigest()
-    file = sha256[:16] + picture.suffix
-    # the address is in the name too: two workers may hold two copies of one picture at the same time
-    part = folder / f".{file}.{hashlib.sha256(url.encode()).hexdigest()[:8]}.part"
-    part.write_bytes(data)
-    part.replace(folder / file)
-    return _Fetched(file, sha256, picture)
-
-
-def _row(record: PictureRecord, future: Future | None, known: dict[str, str]) -> dict[str, object]:
-    """The manifest's row of one result; `known` (sha256 to file) learns of a new picture."""
-    row = {"url": record.url, "page": record.page, "licence": record.licence}
-    row |= {"file": "", "width": 0, "height": 0, "sha256": "", "state": "rejected", "reason": ""}
-    if future is None:
-        return row | {"state": "copy", "reason": "same address as an earlier result"}
-    fetched = future.result()
-    if isinstance(fetched, Rejected):
-        return row | {"width": fetched.width, "height": fetched.height, "reason": str(fetched)}
-    picture = fetched.picture
-    row |= {"file": fetched.file, "width": picture.width, "height": picture.height, "sha256": fetched.sha256}
-    if fetched.sha256 in known:
-        return row | {
-            "file": known[fetched.sha256],
-            "state": "copy",
-            "reason": "same bytes as an earlier picture",
-        }
-    known[fetched.sha256] = fetched.file
-    return row | {"state": "ok"}
+        with path.open("rb") as file:
+            data = file.read(limits.max_bytes + 1)
+    except OSError as error:
+        raise Rejected(f"cannot be read ({error.strerror})") from error
+    if len(data) > limits.max_bytes:
+        raise Rejected(f"larger than {limits.max_bytes / 1e6:g} MB")
+    return data
 
 
 def _tell(pages: Iterator[ResultPage], quiet: bool) -> Iterator[ResultPage]:
@@ -201,24 +175,6 @@ def _tell(pages: Iterator[ResultPage], quiet: bool) -> Iterator[ResultPage]:
 
 
 def _first_must_come(pages: Iterator[ResultPage]) -> Iterator[ResultPage]:
-    """Asks for the first page now: a source that does not answer must not cost an earlier manifest."""
+    """Asks for the first page now: a source that does not answer must leave everything as it is."""
     first = list(itertools.islice(pages, 1))
-
-    def again() -> Iterator[ResultPage]:
-        yield from first
-        yield from pages
-
-    return again()
-
-
-def _rows_of_others(manifest: pd.DataFrame, source: str, keyword: str) -> list[dict[str, object]]:
-    others = (manifest["source"] != source) | (manifest["keyword"] != keyword)
-    return manifest[others].to_dict("records")
-
-
-def _remove_unnamed(folder: Path, before: pd.DataFrame) -> None:
-    """Pictures that only the manifest of before names; the name is checked, a manifest can be edited."""
-    now = set(read_manifest(folder)["file"])
-    for file in set(before["file"]) - now - {""}:
-        if Path(file).name == file:
-            (folder / file).unlink(missing_ok=True)
+    return itertools.chain(first, pages)

@@ -1,100 +1,103 @@
-"""Fetch one file and make sure that it is a picture: timeouts, retries, limits, a full decode."""
+"""Fetch one file: timeouts, a deadline, a size limit, tries after a pause, redirects step by step."""
 
-import io
+import os
 import re
 import time
-from dataclasses import dataclass
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from urllib.parse import urljoin
 
 import requests
-from PIL import Image, UnidentifiedImageError
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
-from urllib3.util import Retry
 
 from ferlib import __version__
-from ferlib.errors import CrawlError, FerlibError
-from ferlib.images import MAX_PIXELS
+from ferlib.crawl.limits import Limits, Rejected
+from ferlib.crawl.manners import FORBIDDEN, Manners, host_of, is_here
+from ferlib.errors import CrawlError
 
 USER_AGENT = f"ferlib/{__version__} (facial expression tutorial; python-requests/{requests.__version__})"
 """Says what this is. A site that wants no such visitor can refuse it, and that is its right."""
 
-SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
-"""Pillow's name of each format that counts as a picture here, and the ending its file gets."""
-
 CHUNK = 1 << 16
-EXIF_ORIENTATION = 0x0112
+REDIRECTS = 5
+BUSY = (429, 500, 502, 503, 504)
+ROBOTS_BYTES = 512_000
+"""As much of a robots.txt as RFC 9309 wants to be read."""
 
 
-@dataclass(frozen=True)
-class Limits:
-    """What one file may cost, and what it must be.
+class Session(requests.Session):
+    """A session that reads the environment once a host and not once a request, and never a .netrc."""
 
-    Seconds to connect, between two reads, and for the whole file; bytes at most; pixels of the shorter
-    side at least, pixels in all at most; tries after the first, and the pause before the second of
-    them in seconds (it doubles).
-    """
+    def __init__(self, user_agent: str, connections: int):
+        super().__init__()
+        self.headers["User-Agent"] = user_agent
+        self.trust_env = False
+        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
+        adapter = HTTPAdapter(max_retries=0, pool_connections=16, pool_maxsize=connections)
+        self.mount("http://", adapter)
+        self.mount("https://", adapter)
+        self._proxies: dict[str, Mapping[str, str]] = {}
 
-    connect_s: float = 5.0
-    read_s: float = 15.0
-    deadline_s: float = 60.0
-    max_bytes: int = 20_000_000
-    min_side: int = 160
-    max_pixels: int = MAX_PIXELS
-    retries: int = 3
-    pause_s: float = 0.2
+    def ask(
+        self, url: str, params: Mapping[str, str] | None, timeout: tuple[float, float]
+    ) -> requests.Response:
+        """One GET, its body not yet read: no redirect followed, no cookie sent or kept.
 
+        `requests.Session.get` merges settings at every call, which takes as long as a small picture's way.
+        """
+        request = requests.PreparedRequest()
+        request.prepare_method("GET")
+        request.prepare_url(url, params)
+        request.headers = self.headers.copy()
+        request.hooks = {"response": []}
+        adapter = self.get_adapter(request.url)
+        return adapter.send(
+            request, stream=True, timeout=timeout, verify=self.verify, proxies=self.proxies_for(request.url)
+        )
 
-@dataclass(frozen=True)
-class Picture:
-    """A checked picture: its ending by content, and its size in pixels after the EXIF turn."""
-
-    suffix: str
-    width: int
-    height: int
-
-
-class Rejected(FerlibError):
-    """A file that is not taken. The message is the manifest's `reason`; sizes are 0 where unknown."""
-
-    def __init__(self, reason: str, width: int = 0, height: int = 0):
-        super().__init__(reason)
-        self.width, self.height = width, height
+    def proxies_for(self, url: str) -> Mapping[str, str]:
+        """What the environment names; never a proxy for a site on this machine, whatever it says."""
+        host = host_of(url)
+        if host not in self._proxies:
+            self._proxies[host] = {} if is_here(url) else get_environ_proxies(url)
+        return self._proxies[host]
 
 
 def open_session(
     workers: int = 1, limits: Limits | None = None, user_agent: str = USER_AGENT
 ) -> requests.Session:
-    """A session that tries again, after a pause, when a server is busy (429, 5xx) or does not answer.
+    """A session for `fetch_bytes`: as many open connections as workers, http and https and nothing else."""
+    return Session(user_agent, max(workers, 1))
 
-    It knows http and https and nothing else, so that a redirect cannot lead to a file of this machine.
-    """
+
+def open_manners(session: Session, limits: Limits | None = None, robots: bool = True) -> Manners:
+    """The manners of a crawl: robots.txt fetched with this session, or not asked for."""
     limits = limits or Limits()
-    retry = Retry(
-        total=limits.retries,
-        read=min(limits.retries, 1),  # a server that let one wait does so again
-        backoff_factor=limits.pause_s,
-        status_forcelist=(429, 500, 502, 503, 504),
-        allowed_methods={"GET"},
-        respect_retry_after_header=True,
-        retry_after_max=30,  # a server may ask for hours; the picture is not worth them
-        raise_on_status=False,
-    )
-    session = requests.Session()
-    adapter = HTTPAdapter(max_retries=retry, pool_connections=16, pool_maxsize=max(workers, 1))
-    session.mount("http://", adapter)
-    session.mount("https://", adapter)
-    session.headers["User-Agent"] = user_agent
-    session.max_redirects = 5
-    return session
+
+    def fetch(url: str) -> bytes:
+        return fetch_bytes(session, url, limits, at_most=ROBOTS_BYTES)
+
+    return Manners(limits, fetch if robots else None)
 
 
 def fetch_text(
-    session: requests.Session, url: str, params: dict[str, str], limits: Limits | None = None
+    session: Session,
+    url: str,
+    params: Mapping[str, str],
+    limits: Limits | None = None,
+    manners: Manners | None = None,
 ) -> str:
     """The text of a page as UTF-8; CrawlError where it does not come."""
     try:
-        data = fetch_bytes(session, url, limits, params)
+        data = fetch_bytes(session, url, limits, params, manners)
     except Rejected as error:
+        if str(error) == FORBIDDEN:
+            raise CrawlError(
+                f"{url}: {error}; take another source, or ask the site's owners and crawl with robots=False"
+            ) from error
         raise CrawlError(
             f"{url} gave no page ({error}); is the address right, and the network there?"
         ) from error
@@ -102,100 +105,128 @@ def fetch_text(
 
 
 def fetch_bytes(
-    session: requests.Session, url: str, limits: Limits | None = None, params: dict[str, str] | None = None
+    session: Session,
+    url: str,
+    limits: Limits | None = None,
+    params: Mapping[str, str] | None = None,
+    manners: Manners | None = None,
+    at_most: int | None = None,
 ) -> bytes:
-    """The bytes behind an address; raises Rejected with a short reason where they cannot be had whole."""
+    """The bytes behind an address; raises Rejected with a short reason where they cannot be had whole.
+
+    A busy server (429, 5xx) and a broken connection are tried again after a pause, or after what
+    `Retry-After` says; redirects are followed, and each address on the way has to be http or https and
+    allowed by its host's robots.txt. `at_most`: bytes, where less than `limits.max_bytes`.
+    """
     limits = limits or Limits()
-    if not url.lower().startswith(("http://", "https://")):
-        raise Rejected("address is not http or https")
-    end = time.monotonic() + limits.deadline_s
-    for attempt in range(limits.retries + 1):
+    clock = _Clock(limits.deadline_s)
+    for _ in range(REDIRECTS + 1):
+        if not url.lower().startswith(("http://", "https://")):
+            raise Rejected("address is not http or https")
+        if manners is not None:
+            clock.end += manners.may_fetch(url)
+        body, location = _try_often(session, url, limits, params, manners, clock, at_most)
+        if location is None:
+            return body
         try:
-            return _fetch_once(session, url, limits, params, end)
-        except (HTTPError, ConnectionError) as error:  # the body broke off; the session retried all before it
-            pause = limits.pause_s * 2**attempt
-            if attempt == limits.retries or time.monotonic() + pause > end:
-                raise Rejected("connection broke off") from error
+            url, params = urljoin(url, location), None
+        except ValueError as error:
+            raise Rejected("address cannot be followed") from error
+        if not url.lower().startswith(("http://", "https://")):
+            break
+    raise Rejected("address cannot be followed")
+
+
+class _Clock:
+    """The deadline of a file. Waiting for a host's turn is not the file's fault and stops the clock."""
+
+    def __init__(self, seconds: float):
+        self.end = time.monotonic() + seconds
+
+    def over(self, after: float = 0.0) -> bool:
+        return time.monotonic() + after > self.end
+
+
+class _Again(Exception):
+    """It may go well at another time: after `wait` seconds, where the server said so."""
+
+    def __init__(self, reason: str, wait: float | None = None, status: int = 0, tries: int | None = None):
+        super().__init__(reason)
+        self.wait, self.status, self.tries = wait, status, tries
+
+
+def _try_often(session, url, limits, params, manners, clock, at_most) -> tuple[bytes, str | None]:
+    for attempt in range(limits.retries + 1):
+        if manners is not None:
+            clock.end += manners.wait(url)
+        try:
+            return _try_once(session, url, limits, params, clock, at_most)
+        except _Again as again:
+            pause = limits.pause_s * 2**attempt if again.wait is None else again.wait
+            if again.wait and manners is not None:
+                manners.hold(url, again.wait)
+            last = limits.retries if again.tries is None else min(again.tries, limits.retries)
+            if attempt >= last or clock.over(pause):
+                raise Rejected(str(again), status=again.status) from again
             time.sleep(pause)
     raise AssertionError("unreachable")
 
 
-def _fetch_once(session, url, limits, params, end) -> bytes:
+def _try_once(session, url, limits, params, clock, at_most) -> tuple[bytes, str | None]:
+    """The body, or where a redirect leads."""
     try:
-        response = session.get(
-            url,
-            params=params,
-            timeout=(limits.connect_s, limits.read_s),
-            stream=True,
-            proxies=_proxies(url),
-        )
+        response = session.ask(url, params, (limits.connect_s, limits.read_s))
     except (requests.ConnectTimeout, requests.ReadTimeout) as error:
-        raise Rejected("no answer in time") from error
-    except (requests.ConnectionError, requests.exceptions.RetryError) as error:
+        raise _Again("no answer in time", tries=1) from error  # a server that let one wait does so again
+    except requests.ConnectionError as error:
         # requests hides in it why urllib3 gave up
         why = getattr(error.args[0] if error.args else None, "reason", None)
-        raise Rejected(
-            "no answer in time" if isinstance(why, ReadTimeoutError) else "no connection"
-        ) from error
-    except (requests.RequestException, ValueError, HTTPError) as error:  # bad address, too many redirects, …
+        late = isinstance(why, ReadTimeoutError)
+        raise _Again("no answer in time" if late else "no connection", tries=1 if late else None) from error
+    except (requests.RequestException, ValueError, HTTPError) as error:  # bad address, bad header, …
         raise Rejected("address cannot be followed") from error
     with response:
-        if response.status_code != 200:
-            raise Rejected(f"HTTP status {response.status_code}")
-        return _read_body(response, limits, end)
+        status = response.status_code
+        if response.is_redirect:
+            return b"", response.headers["Location"]
+        if status in BUSY:
+            raise _Again(f"HTTP status {status}", retry_after(response.headers.get("Retry-After")), status)
+        if status != 200:
+            raise Rejected(f"HTTP status {status}", status=status)
+        try:
+            return _read_body(response, min(limits.max_bytes, at_most or limits.max_bytes), clock), None
+        except ReadTimeoutError as error:
+            raise _Again("no answer in time", tries=1) from error
+        except (HTTPError, OSError) as error:
+            raise _Again("connection broke off") from error
 
 
-def _read_body(response: requests.Response, limits: Limits, end: float) -> bytes:
+def _read_body(response: requests.Response, max_bytes: int, clock: _Clock) -> bytes:
     """Piece by piece, so that neither a huge file nor a slow one runs away with memory or time."""
-    too_large = f"larger than {limits.max_bytes / 1e6:g} MB"
-    if int(response.headers.get("Content-Length", 0) or 0) > limits.max_bytes:
+    too_large = f"larger than {max_bytes / 1e6:g} MB"
+    length = response.headers.get("Content-Length", "")
+    if length.isdecimal() and int(length) > max_bytes:
         raise Rejected(too_large)
     body = bytearray()
     # read1 returns what is there; read and iter_content would wait for a whole piece from a slow server
     while piece := response.raw.read1(CHUNK, decode_content=True):
         body += piece
-        if len(body) > limits.max_bytes:
+        if len(body) > max_bytes:
             raise Rejected(too_large)
-        if time.monotonic() > end:
+        if clock.over():
             raise Rejected("no answer in time")
     return bytes(body)
 
 
-def _proxies(url: str) -> dict[str, str] | None:
-    """Never a proxy for a site on this machine, whatever the environment says."""
-    here = re.match(r"https?://(127\.0\.0\.1|localhost)[:/]", url)
-    return {"no_proxy": "127.0.0.1,localhost"} if here else None
-
-
-def check_picture(data: bytes, limits: Limits | None = None) -> Picture:
-    """Decode the whole file: its kind by content, never by name, and its size.
-
-    Raises Rejected for a web page or other things that are no picture, a cut-off or damaged file, too
-    many pixels (before they are decoded), and a shorter side under `limits.min_side`.
-    """
-    limits = limits or Limits()
-    if not data:
-        raise Rejected("empty file")
-    many = f"more than {limits.max_pixels / 1e6:g} million pixels"
+def retry_after(value: str | None) -> float | None:
+    """The seconds of a `Retry-After` header, which gives seconds or a date; None where it says nothing."""
+    if value is None:
+        return None
+    if re.fullmatch(r"\s*\d{1,9}\s*", value):
+        return float(value)
     try:
-        picture = Image.open(io.BytesIO(data), formats=list(SUFFIX_OF.keys() - {"MPO"}))
-        suffix = SUFFIX_OF[picture.format]
-        if picture.width * picture.height > limits.max_pixels:
-            raise Rejected(many, picture.width, picture.height)
-        picture.load()
-        width, height = picture.size
-        if picture.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8):  # turned by a quarter
-            width, height = height, width
-    except UnidentifiedImageError as error:
-        start = data[:200].lstrip().lower()
-        page = start.startswith((b"<!doctype html", b"<html"))
-        raise Rejected("a web page, not a picture" if page else "not a picture") from error
-    except Image.DecompressionBombError as error:
-        raise Rejected(many) from error
-    except Rejected:
-        raise
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
-        raise Rejected("cut off or damaged") from error
-    if min(width, height) < limits.min_side:
-        raise Rejected(f"a side under {limits.min_side} pixels", width, height)
-    return Picture(suffix, width, height)
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    date = date if date.tzinfo else date.replace(tzinfo=UTC)
+    return max((date - datetime.now(UTC)).total_seconds(), 0.0)

@@ -1,23 +1,24 @@
-"""A small picture search on this machine, which answers as Baidu's page does and breaks as the real web does.
+"""A small picture search on this machine: answers as the real ones do, and breaks as the real web does.
 
 Its pictures are drawn, so the series needs no network and shows no real person; which of them are
 broken, and how, follows from their number alone.
 """
 
-import html
-import json
 import re
+import socketserver
 import threading
 import time
 import zlib
 from collections.abc import Callable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, quote, urlsplit
+from http import HTTPStatus
+from urllib.parse import parse_qs, urlsplit
 
 import numpy as np
 
 from ferlib import images
-from ferlib.crawl.sources import BaiduSource, exchanged_address
+from ferlib.crawl import replies
+from ferlib.crawl.apis import CommonsSource, OpenverseSource
+from ferlib.crawl.sources import BaiduListSource, BaiduSource, Source
 from ferlib.errors import BadInputError
 
 PAGE_SIZE = 30
@@ -37,12 +38,13 @@ KINDS = {
     16: "busy",
     18: "copy",
     21: "broken off",
-    24: "missing",
+    24: "private",
     27: "thumbnail",
-    29: "copy",
+    29: "near copy",
 }
 COPY_OF = {18: 1, 29: 11}
 THUMBNAIL = (120, 90)
+NEAR_SCALE, NEAR_QUALITY = 0.7, 70
 
 ROBOTS = "User-agent: *\nDisallow: /private/\n"
 WEB_PAGE = b"<!DOCTYPE html>\n<html><title>Sorry</title><body>No pictures for other sites.</body></html>\n"
@@ -56,10 +58,11 @@ def photo_kind(seed: int) -> str:
 def photo_seed(url: str) -> int | None:
     """The seed that draws the picture behind an address of the local site; None for any other address.
 
+    A near copy is another picture, in another size, and has none.
     `ferlib.synth.draw_photo(seed)` then gives the truth: boxes, expressions, action units.
     """
     parts = urlsplit(url)
-    match = re.fullmatch(r"(?:/mirror)?/photo/(\d+)\.jpg", parts.path)
+    match = re.fullmatch(r"(?:/mirror|/private)?/photo/(\d+)\.jpg", parts.path)
     return int(match[1]) if match and parts.hostname == "127.0.0.1" else None
 
 
@@ -75,20 +78,26 @@ class LocalSite:
 
     `seed`: the same one gives the same pictures; `photos`: results a keyword has (each keyword its
     own); `draw(seed) -> image` RGB uint8 makes a picture when it is first asked for; `delay`: seconds
-    that every answer waits. `start()` and `stop()` do what the `with` block does.
+    that every answer waits; `faults`: False makes every picture a fine one. `start()` and `stop()` do
+    what the `with` block does.
     """
 
     def __init__(
-        self, seed: int = 7, photos: int = 200, draw: Callable[[int], np.ndarray] = draw, delay: float = 0.0
+        self,
+        seed: int = 7,
+        photos: int = 200,
+        draw: Callable[[int], np.ndarray] = draw,
+        delay: float = 0.0,
+        faults: bool = True,
     ):
         if not 0 <= photos <= MOST:
             raise BadInputError(f"photos is {photos}; the local site can have 0 to {MOST}")
-        self.seed, self.photos, self.delay = seed, photos, delay
+        self.seed, self.photos, self.delay, self.faults = seed, photos, delay, faults
         self._draw = draw
         self._cache: dict[tuple[int, str], bytes] = {}
         self._asked: set[int] = set()
         self._lock = threading.Lock()
-        self._server: ThreadingHTTPServer | None = None
+        self._server: _Server | None = None
 
     @property
     def url(self) -> str:
@@ -97,15 +106,22 @@ class LocalSite:
             raise BadInputError("the local site is not running; call start() or use it in a with block")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
-    def source(self) -> BaiduSource:
-        """The source that searches this site."""
-        return BaiduSource(self.url, name="local", licence=LICENCE)
+    def source(self, kind: str = "baidu") -> Source:
+        """The source that searches this site, which speaks as `baidu`, `baidu-list`, `commons` or `openverse`."""
+        if kind in ("baidu", "baidu-list"):
+            source = BaiduSource if kind == "baidu" else BaiduListSource
+            return source(self.url, name="local", licence=LICENCE)
+        if kind in ("commons", "openverse"):
+            return (CommonsSource if kind == "commons" else OpenverseSource)(self.url, name=f"local-{kind}")
+        raise BadInputError(
+            f"the local site does not speak as {kind!r}; it knows baidu, baidu-list, commons and openverse"
+        )
 
     def start(self) -> "LocalSite":
         if self._server is None:
             self._server = _Server(("127.0.0.1", 0), _Handler)
             self._server.site = self
-            threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True).start()
+            threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
     def stop(self) -> None:
@@ -125,61 +141,43 @@ class LocalSite:
         first = MOST * (1000 * self.seed + zlib.crc32(keyword.encode()) % 1000)
         return range(first, first + self.photos)
 
+    def kind(self, seed: int) -> str:
+        """`photo_kind`, or `fine` on a site without faults."""
+        return photo_kind(seed) if self.faults else "fine"
+
     def address(self, seed: int) -> str:
         """The address of a picture in the results; a copy stands at another address than its picture."""
-        place = seed % MOST % PAGE_SIZE
-        if place in COPY_OF:
-            return f"{self.url}/mirror/photo/{seed - place + COPY_OF[place]}.jpg"
-        return f"{self.url}/photo/{seed}.jpg"
+        kind, place = self.kind(seed), seed % MOST % PAGE_SIZE
+        folder = {"copy": "/mirror", "near copy": "/smaller", "private": "/private"}.get(kind, "")
+        return f"{self.url}{folder}/photo/{seed - place + COPY_OF[place] if 'copy' in kind else seed}.jpg"
 
     def answer(self, target: str) -> tuple[int, str, bytes, int]:
         """What the site says to `GET target`: status, content type, body, and the length it claims."""
         parts = urlsplit(target)
-        if parts.path == "/search/flip":
-            query = parse_qs(parts.query)
-            offset = query.get("pn", ["0"])[0]
-            body = self._result_page(query.get("word", [""])[0], int(offset) if offset.isdecimal() else 0)
-            return 200, "text/html; charset=utf-8", body, len(body)
+        if match := re.fullmatch(r"(/mirror|/smaller|/private|)/photo/(\d{1,15})\.jpg", parts.path):
+            return self._photo(int(match[2]), match[1])
+        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path in replies.PATHS:
+            return self._search(parts.path, query)
         if parts.path == "/robots.txt":
             return 200, "text/plain", ROBOTS.encode(), len(ROBOTS)
         if match := re.fullmatch(r"/page/(\d+)\.html", parts.path):
             body = f"<!DOCTYPE html><html><body>Drawn photo {match[1]}, {LICENCE}.</body></html>".encode()
             return 200, "text/html; charset=utf-8", body, len(body)
-        if match := re.fullmatch(r"(?:/mirror)?/photo/(\d{1,15})\.jpg", parts.path):
-            return self._photo(int(match[1]))
         return 404, "text/plain", b"not found\n", 10
 
-    def _result_page(self, keyword: str, offset: int) -> bytes:
-        seeds = self.seeds(keyword)[offset : offset + PAGE_SIZE] if keyword.strip() else range(0)
-        results = [
-            {
-                "pageNum": offset + place,
-                "objURL": self.address(seed),
-                "fromURL": exchanged_address(f"{self.url}/page/{seed}.html"),
-                "fromURLHost": "127.0.0.1",
-                "type": "jpg",
-                "fromPageTitle": f"Drawn photo {seed}",
-            }
-            for place, seed in enumerate(seeds)
-        ]
-        rows = [json.dumps(result, separators=(",", ":")) for result in results] + [
-            "{}"
-        ]  # Baidu's ends with {}
-        total = len(self.seeds(keyword)) if keyword.strip() else 0
-        head = {"queryEnc": quote(keyword), "displayNum": total, "listNum": total}
-        data = json.dumps(head, separators=(",", ":"))[:-1] + ',"data":[' + ",\n".join(rows) + "]}"
-        word = html.escape(keyword)
-        related = "".join(_related(f"{more} {keyword}") for more in ("happy", "surprised", "drawn"))
-        return (
-            '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
-            f"<title>{word} - picture search</title></head><body>\n"
-            f'<div id="resultInfo">{total} pictures found</div>\n'
-            f'<div id="topRS"><em>related: </em>{related}</div>\n'
-            f"<script>\nflip.setData('imgData', {data});\n</script>\n</body></html>\n"
-        ).encode()
+    def _search(self, path: str, query: dict[str, str]) -> tuple[int, str, bytes, int]:
+        kind, write = replies.PATHS[path]
 
-    def _photo(self, seed: int) -> tuple[int, str, bytes, int]:
-        kind = photo_kind(seed)
+        def results(keyword: str, begin: int, size: int) -> list[replies.Result]:
+            seeds = self.seeds(keyword)[begin : begin + min(size, PAGE_SIZE)] if keyword.strip() else ()
+            return [replies.Result(s, self.address(s), f"{self.url}/page/{s}.html") for s in seeds]
+
+        body = write(query, results, self.photos).encode()
+        return 200, kind, body, len(body)
+
+    def _photo(self, seed: int, folder: str) -> tuple[int, str, bytes, int]:
+        kind = "near copy" if folder == "/smaller" else self.kind(seed)
         if kind == "missing":
             return 404, "text/plain", b"not found\n", 10
         if kind == "web page":
@@ -201,48 +199,77 @@ class LocalSite:
     def _jpeg(self, seed: int, kind: str) -> bytes:
         """Drawn once and kept; two threads that ask at once may both draw it, to the same bytes."""
         if (seed, kind) not in self._cache:
-            image = self._draw(seed)
-            self._cache[seed, kind] = images.encode_jpeg(
-                images.resize(image, THUMBNAIL) if kind == "thumbnail" else image
-            )
+            self._cache[seed, kind] = self._encoded(self._draw(seed), kind)
         return self._cache[seed, kind]
 
+    def _encoded(self, image: np.ndarray, kind: str) -> bytes:
+        if kind == "thumbnail":
+            return images.encode_jpeg(images.resize(image, THUMBNAIL))
+        if kind == "near copy":
+            height, width = (round(side * NEAR_SCALE) for side in image.shape[:2])
+            return images.encode_jpeg(images.resize(image, (width, height)), NEAR_QUALITY)
+        return images.encode_jpeg(image)
 
-def _related(words: str) -> str:
-    address = f"/search/flip?tn=baiduimage&amp;ie=utf-8&amp;word={quote(words)}"
-    return f'<a class="pull-rs" href="{address}">{html.escape(words)}</a>'
 
-
-class _Server(ThreadingHTTPServer):
+class _Server(socketserver.ThreadingTCPServer):
     site: LocalSite
     daemon_threads = True
-    request_queue_size = 64
+    allow_reuse_address = True
+    request_queue_size = 128
+    block_on_close = False
 
     def handle_error(self, request, client_address) -> None:
         """A client that hangs up early is no news."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(socketserver.StreamRequestHandler):
+    """HTTP/1.1 as far as a search site for one machine needs it: GET, connections that stay open.
+
+    The standard library's handler parses every header of every request; that alone would make the site
+    slower than its visitors.
+    """
+
     disable_nagle_algorithm = True
     timeout = 30
 
-    def do_GET(self) -> None:
+    def handle(self) -> None:
+        while self._answer():
+            pass
+
+    def _answer(self) -> bool:
+        """One request; False where the connection ends."""
+        try:
+            words = self.rfile.readline(65_537).split()
+            lines = 0
+            while (line := self.rfile.readline(65_537)) not in (b"\r\n", b"\n", b""):
+                lines += 1
+                if lines > 100 or line.lower().replace(b" ", b"").startswith(b"connection:close"):
+                    words = [*words, b"close"]
+        except OSError:
+            return False
+        if len(words) < 3:
+            return False
+        keep = words[2] == b"HTTP/1.1" and len(words) == 3
         site = self.server.site
         if site.delay:
             time.sleep(site.delay)
-        try:
-            status, kind, body, length = site.answer(self.path)
-        except Exception as error:  # a drawing that fails is told, not hidden in a dead thread
-            body = f"{type(error).__name__}: {error}\n".encode()
-            status, kind, length = 500, "text/plain", len(body)
-        self.close_connection = self.close_connection or length != len(body)
+        if words[0] != b"GET":
+            status, kind, body, length = 405, "text/plain", b"only GET\n", 9
+        else:
+            try:
+                status, kind, body, length = site.answer(words[1].decode("latin-1"))
+            except Exception as error:  # a drawing that fails is told, not hidden in a dead thread
+                body = f"{type(error).__name__}: {error}\n".encode()
+                status, kind, length = 500, "text/plain", len(body)
+        keep = keep and length == len(body)
         head = (
-            f"HTTP/1.1 {status} {self.responses[status][0]}\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
             f"Content-Type: {kind}\r\nContent-Length: {length}\r\n"
-            f"Connection: {'close' if self.close_connection else 'keep-alive'}\r\n\r\n"
+            f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
         )
-        self.wfile.write(head.encode("ascii") + body)  # one send: two would wait for each other's receipt
-
-    def log_message(self, *_) -> None:
-        """Nothing on stderr."""
+        try:
+            # One send: two would wait for each other's receipt.
+            self.connection.sendall(head.encode("ascii") + body)
+        except OSError:
+            return False
+        return keep
