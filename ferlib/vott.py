@@ -30,7 +30,9 @@ NOTES = ("reviewed", "excluded")
 """The keys of our own that a picture's asset may have."""
 
 
-def read_vott(path: str | os.PathLike, keep_untagged: bool = False) -> tuple[pd.DataFrame, list[str]]:
+def read_vott(
+    path: str | os.PathLike, keep_untagged: bool = False, keep_excluded: bool = False
+) -> tuple[pd.DataFrame, list[str]]:
     """The boxes of a VoTT project: `(table, problems)`.
 
     `path` is a folder with `*-asset.json` files (or, where it has none, with a `*-export.json`, also in
@@ -39,10 +41,10 @@ def read_vott(path: str | os.PathLike, keep_untagged: bool = False) -> tuple[pd.
     gives for the picture.
 
     A record that cannot be used (cut off, not VoTT, a number that is none, no area, no tag, a name that
-    leads outside) is left out and named in `problems`, one line each; the others are read. A picture that a
-    person excluded has no rows, and no line. With
-    `keep_untagged`, boxes without a tag stay, with an empty emotion. Raises AnnotationError where `path` is
-    missing, has no such file, or is itself a file that is no VoTT JSON.
+    leads outside) is left out and named in `problems`, one line each; the others are read. With
+    `keep_untagged`, boxes without a tag stay, with an empty emotion. A picture that a person excluded in our
+    labeller has no rows, and no line, unless `keep_excluded`. Raises AnnotationError where `path` is missing,
+    has no such file, or is itself a file that is no VoTT JSON.
     """
     path = Path(path)
     files = _vott_files(path)
@@ -57,6 +59,8 @@ def read_vott(path: str | os.PathLike, keep_untagged: bool = False) -> tuple[pd.
             continue
         for asset in assets:
             try:
+                if not keep_excluded and _excluded(asset):
+                    continue
                 name, rows = _read_asset(asset, file.name, problems, keep_untagged)
                 identity = text_of(asset["asset"].get("id")) or file.name
                 if owners.setdefault(name, identity) != identity:
@@ -118,6 +122,11 @@ def _assets(content: object, file_name: str) -> list[dict]:
     raise AnnotationError(f"{file_name}: not a VoTT file (neither 'asset' nor 'assets' in it)")
 
 
+def _excluded(record: object) -> bool:
+    asset = record.get("asset") if isinstance(record, dict) else None
+    return isinstance(asset, dict) and asset.get("excluded") is True
+
+
 def _read_asset(record: object, file_name: str, problems: list[str], keep_untagged: bool) -> tuple:
     """(picture name, rows of the table) of one asset; bad regions go to `problems`."""
     asset = record.get("asset") if isinstance(record, dict) else None
@@ -127,8 +136,6 @@ def _read_asset(record: object, file_name: str, problems: list[str], keep_untagg
         name = _asset_name(asset)
     except AnnotationError as error:
         raise AnnotationError(f"{file_name}: {error}") from error
-    if asset.get("excluded") is True:
-        return name, []
     regions = record.get("regions")
     if not isinstance(regions, list):
         raise AnnotationError(f"{file_name}: {name} has no list of 'regions'")
