@@ -77,7 +77,7 @@ class LabelQueue:
         self.to_open()
 
     def _read(self) -> dict[str, list[Mark]]:
-        marks = {name: [] for name, notes in self._notes.items() if any(notes.values())}
+        marks = {name: [] for name, notes in self._notes.items() if notes}  # ours, be it empty
         try:
             table, problems = read_vott(self.annotations_folder, keep_untagged=True, keep_excluded=True)
         except AnnotationError:
@@ -256,7 +256,7 @@ class LabelQueue:
 
     def _save(self, name: str, marks: list[Mark], notes: dict) -> None:
         """Write one picture's file; what is in memory changes only when it is written."""
-        notes = {key: value for key, value in notes.items() if value}
+        notes = {"reviewed": False} | notes  # a key of ours: nothing is proposed again in this picture
         identity = self._ids.get(name)
         file = self.annotations_folder / f"{identity}-asset.json"
         if identity and any(line.startswith(f"{file.name}:") for line in self.problems):

@@ -82,11 +82,11 @@ def asset_ids(folder: str | os.PathLike) -> dict[str, str]:
 
 def asset_notes(folder: str | os.PathLike) -> dict[str, dict[str, bool]]:
     """Picture to what our labeller noted in its `*-asset.json`: `reviewed` (a person has said that it is
-    done), `excluded` (a person has taken it out); false where nothing is said."""
+    done), `excluded` (a person has taken it out); empty where it is not ours."""
     notes = {}
     for _, record in _readable(folder):
         asset = record["asset"]
-        notes.setdefault(_asset_name(asset), {key: asset.get(key) is True for key in NOTES})
+        notes.setdefault(_asset_name(asset), {key: asset[key] is True for key in NOTES if key in asset})
     return notes
 
 

@@ -107,8 +107,13 @@ def test_a_box_that_was_removed_is_not_proposed_again(make):
     queue.set_marks([])
     assert queue.state(PICTURES[0]) == OPEN  # nobody has said yet that there is no face
     again = make()
-    again.position = 0
-    assert again.state(PICTURES[0]) == OPEN
+    assert again.image == PICTURES[0] and again.marks == [] and again.state(PICTURES[0]) == OPEN
+
+
+def test_a_picture_that_vott_only_visited_gets_proposals(make):
+    write_vott(make_table(), make.labels, {PICTURES[0]: (64, 48)})
+    queue = make()
+    assert queue.image == PICTURES[0] and len(queue.marks) >= 2
 
 
 def test_a_picture_without_a_face_is_done_when_a_person_says_so(make):
