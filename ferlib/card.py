@@ -32,7 +32,7 @@ Epoch {best} of {epochs} was kept: {val:.1%} right on the rows that were split o
 
 ## How it was measured
 
-`ferlib evaluate` on the {usage} rows ({n:,}), {flip}. These rows were read once, after all choices.
+`ferlib evaluate` on the {usage} rows ({n:,}), {flip}. No choice was made on these rows.
 
 | figure | value |
 |---|---|
@@ -77,6 +77,9 @@ MIT, as the code. The pictures it was trained on are FER2013's and are not here.
 def write_card(folder: str | os.PathLike) -> Path:
     """Write README.md, curves.png and confusion.png beside a bundle's files; returns the card's path.
 
+    `metrics.json` is a report of `ferlib evaluate`; further ones on some of the classes, named
+    `metrics-*.json`, give a row each.
+
     Raises BundleError when the bundle lacks the history or the metrics that the card is made of.
     """
     folder = Path(folder)
@@ -85,10 +88,11 @@ def write_card(folder: str | os.PathLike) -> Path:
             raise BundleError(f"{folder} has no {name}; a card is made of measured figures only")
     metadata = json.loads((folder / METADATA_FILE).read_text(encoding="utf-8"))
     report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    others = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(folder.glob("metrics-*.json"))]
     history = pd.read_csv(folder / "history.csv")
     _draw(folder, report, history)
     card = folder / "README.md"
-    write_text(card, _CARD.format(**_facts(metadata, report, history)))
+    write_text(card, _CARD.format(**_facts(metadata, report, history, others)))
     return card
 
 
@@ -106,14 +110,10 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
     plt.close(figure)
 
 
-def _facts(metadata: dict, report: dict, history: pd.DataFrame) -> dict:
+def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
     best = history.loc[history["val_accuracy"].idxmax()]
     data, settings = metadata["data"], metadata["settings"]
     low, high = report["interval"]
-    pairs = [
-        f"| {pair['name']} | {pair['accuracy']:.2%} of {pair['n']:,} rows |"
-        for pair in report.get("pairs", [])
-    ]
     return {
         "name": metadata["name"],
         "classes": len(metadata["class_names"]),
@@ -141,7 +141,7 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame) -> dict:
         "f1": report["macro_f1"],
         "majority": report["majority_class"],
         "baseline": report["majority_baseline"],
-        "pairs": "\n".join(pairs),
+        "pairs": "\n".join(_pair(other) for other in others),
         "per_class": "\n".join(
             f"| {name} | {row['precision']:.1%} | {row['recall']:.1%} | {row['f1']:.3f} | {row['support']:,} |"
             for name, row in report["per_class"].items()
@@ -149,6 +149,12 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame) -> dict:
         "shape": "×".join(map(str, metadata["input_shape"])),
         "order": ", ".join(metadata["class_names"]),
     }
+
+
+def _pair(report: dict) -> str:
+    """A row for a measurement on some of the classes, the larger of their probabilities being the answer."""
+    names = " against ".join(report["class_names"])
+    return f"| {names}, accuracy | {report['accuracy']:.2%} of {report['n']:,} rows |"
 
 
 def _remake(metadata: dict) -> str:

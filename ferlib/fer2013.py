@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlib.errors import DatasetError
+from ferlib.files import whole
 
 SIDE = 48
 PIXELS = SIDE * SIDE
@@ -272,9 +273,8 @@ def write_rows(
     holds neither time nor name, so the same rows give the same bytes. Written beside and renamed.
     """
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as raw:
+        with whole(path) as part, part.open("wb") as raw:
             packed = path.suffix == ".gz"
             out = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if packed else raw
             out.write(b"emotion,pixels\n" if usage is None else b"emotion,pixels,Usage\n")
@@ -283,7 +283,5 @@ def write_rows(
                 out.write(f"{label},{format_row(pixels[row])}{end}\n".encode())
             if packed:
                 out.close()
-        part.replace(path)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise DatasetError(f"{path}: cannot be written ({error.strerror or error})") from error

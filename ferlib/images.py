@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ferlib.errors import ImageError
+from ferlib.files import whole
 
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded; a phone's largest are about this size."""
@@ -104,12 +105,8 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ImageError(f"{path.name}: the suffix says no format; use one of {', '.join(SUFFIXES)}")
-    part = path.with_name(f".{path.name}.part{path.suffix}")
-    try:
+    with whole(path) as part:
         Image.fromarray(image).save(part)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:

@@ -17,6 +17,7 @@ import pandas as pd
 
 from ferlib import faces, images
 from ferlib.errors import BadInputError, ImageError
+from ferlib.files import whole
 from ferlib.labels import pick_probabilities
 from ferlib.video import Frame, frames
 
@@ -232,12 +233,13 @@ def _table(rows: list[dict], first: Sequence[str], class_names: Sequence[str]) -
 def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
     """Write a table as CSV, UTF-8, six decimals; written beside and renamed, never half a file."""
     path = Path(path)
-    part = path.with_name(f".{path.name}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # a file name that is not UTF-8 is written with backslashes instead of ending the run
-        table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n", errors="backslashreplace")
-        part.replace(path)
+        with whole(path) as part:
+            # a file name that is not UTF-8 is written with backslashes instead of ending the run
+            table.to_csv(
+                part, index=False, float_format="%.6f", lineterminator="\n", errors="backslashreplace"
+            )
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
 

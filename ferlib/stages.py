@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ferlib import __version__, labels, paths
 from ferlib.errors import BadInputError
+from ferlib.files import write_text
 
 NOTEBOOKS = (
     "01_crawl",
@@ -39,10 +40,7 @@ def write_stamp(
         "parameters": dict(parameters),
         "inputs": {str(Path(path).resolve()): _digest(Path(path)) for path in inputs},
     }
-    path = Path(folder) / STAMP
-    part = path.with_name(STAMP + ".part")
-    part.write_text(json.dumps(stamp, indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    write_text(Path(folder) / STAMP, json.dumps(stamp, indent=1) + "\n")
 
 
 def read_stamp(folder: str | os.PathLike) -> dict:

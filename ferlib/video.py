@@ -16,6 +16,7 @@ import numpy as np
 
 from ferlib import images, synth
 from ferlib.errors import BadInputError
+from ferlib.files import whole
 from ferlib.quiet import silenced_stderr
 
 FILM = "film"
@@ -154,24 +155,25 @@ def write_video(path: str | os.PathLike, pictures: Iterable[np.ndarray], fps: fl
     path = Path(path)
     if path.suffix.lower() not in CODECS:
         raise BadInputError(f"{path.name}: a video's suffix must be {' or '.join(CODECS)}")
-    part = path.with_name(f".{path.stem}.part{path.suffix}")
+    with whole(path) as part:
+        return _write_frames(part, path.name, pictures, fps)
+
+
+def _write_frames(path: Path, name: str, pictures: Iterable[np.ndarray], fps: float) -> int:
     writer, shape, count = None, None, 0
     try:
         for image in pictures:
             if writer is None:
-                shape, writer = image.shape, _writer(part, image.shape, fps)
+                shape, writer = image.shape, _writer(path, image.shape, fps)
             if image.shape != shape:  # OpenCV drops such a frame without a word
-                raise BadInputError(f"{path.name}: frame {count} is {image.shape}, the first was {shape}")
+                raise BadInputError(f"{name}: frame {count} is {image.shape}, the first was {shape}")
             writer.write(images.to_bgr(image))
             count += 1
         if writer is None:
-            raise BadInputError(f"{path.name}: no pictures to write")
-        writer.release()
-        part.replace(path)
+            raise BadInputError(f"{name}: no pictures to write")
     finally:
         if writer is not None:
             writer.release()
-        part.unlink(missing_ok=True)
     return count
 
 

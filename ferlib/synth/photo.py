@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlib.errors import BadInputError
+from ferlib.files import whole
 from ferlib.images import write_image
 from ferlib.labels import SEVEN, canonical
 from ferlib.synth.anatomy import BACKGROUNDS, Face, check_face, check_seed, sample_face, sample_units
@@ -157,10 +158,8 @@ def write_set(out: str | os.PathLike, count: int, seed: int, photos: bool = Fals
         else:
             write_image(out / name, draw_face(faces[k], size))
             rows.append((name, canonical(faces[k].emotion)))
-    part = out / ".labels.csv.part"
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole(out / "labels.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("file", "emotion", "x", "y", "width", "height") if photos else ("file", "emotion"))
         writer.writerows(rows)
-    part.replace(out / "labels.csv")
     return out

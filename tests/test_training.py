@@ -1,0 +1,306 @@
+"""Training on a reduced problem: bright upper or lower halves, and a network of a few hundred weights."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ferlib import networks, training
+from ferlib.bundle import load_bundle
+from ferlib.errors import BadInputError
+from ferlib.quiet import import_keras
+from ferlib.training import Settings, train
+
+keras = import_keras()
+
+QUICK = Settings(network="tiny", epochs=3, batch_size=16, learning_rate=0.01, precision="float32")
+FIGURES = ("loss", "accuracy", "val_loss", "val_accuracy")
+
+
+def _tiny(n_classes: int, input_shape: tuple[int, int, int]):
+    """Batch normalisation and dropout in it, as they carry a state of their own."""
+    layers = keras.layers
+    return keras.Sequential(
+        [
+            layers.Input(input_shape),
+            layers.Rescaling(1 / 127.5, offset=-1),
+            layers.AveragePooling2D(8),
+            layers.Conv2D(4, 3, padding="same", use_bias=False),
+            layers.BatchNormalization(momentum=0.9),
+            layers.Activation("relu"),
+            layers.Flatten(),
+            layers.Dropout(0.2),
+            layers.Dense(n_classes, activation="softmax", dtype="float32"),
+        ]
+    )
+
+
+@pytest.fixture(autouse=True)
+def tiny(monkeypatch):
+    monkeypatch.setitem(networks.NETWORKS, "tiny", _tiny)
+
+
+def _problem(count: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+    """Faces uint8 (n, 48, 48) that are noise, a little brighter in the half that the label 0 or 1 names."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, 2, count)
+    labels[:2] = 0, 1
+    faces = rng.integers(0, 200, (count, 48, 48))
+    faces[labels == 0, :24] += 40
+    faces[labels == 1, 24:] += 40
+    return faces.astype(np.uint8), labels.astype(np.int64)
+
+
+FACES, LABELS = _problem()
+VAL_FACES, VAL_LABELS = _problem(40, seed=1)
+
+
+def _train(settings: Settings = QUICK, folder=None, **changes):
+    data = {"faces": FACES, "labels": LABELS, "val_faces": VAL_FACES, "val_labels": VAL_LABELS} | changes
+    return train(**data, n_classes=2, settings=settings, checkpoints=folder)
+
+
+def _figures(history: list[dict]) -> np.ndarray:
+    return np.array([[row[name] for name in FIGURES] for row in history])
+
+
+def _same(first, second) -> None:
+    """Two (model, history) that came from the same computation; sums of threads differ in the last digits."""
+    np.testing.assert_allclose(_figures(first[1]), _figures(second[1]), rtol=1e-4, atol=1e-5)
+    for a, b in zip(first[0].get_weights(), second[0].get_weights(), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def undisturbed():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(networks.NETWORKS, "tiny", _tiny)
+        return _train()
+
+
+def test_the_same_settings_give_the_same_training(undisturbed):
+    _same(_train(), undisturbed)
+
+
+def test_another_seed_gives_another_training(undisturbed):
+    _, history = _train(replace(QUICK, seed=8))
+    assert np.abs(_figures(history) - _figures(undisturbed[1])).max() > 1e-3
+
+
+@pytest.mark.parametrize("averaging", [True, False])
+def test_it_learns_and_returns_the_weights_of_the_best_epoch(averaging):
+    model, history = _train(replace(QUICK, epochs=12, averaging=averaging))
+    assert [row["epoch"] for row in history] == list(range(1, 13))
+    assert history[-1]["loss"] < history[0]["loss"]
+    best = max(history, key=lambda row: row["val_accuracy"])  # the first of equal ones
+    assert best["val_accuracy"] > 0.9
+    answers = model.predict(VAL_FACES[..., None].astype(np.float32), verbose=0)
+    assert (answers.argmax(axis=1) == VAL_LABELS).mean() == pytest.approx(best["val_accuracy"], abs=1e-6)
+    kept = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)(np.eye(2)[VAL_LABELS], answers)
+    assert float(kept) == pytest.approx(best["val_loss"], abs=1e-3)
+
+
+def test_without_a_folder_nothing_is_written(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    _train()
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_does_not_change_the_training_and_leaves_whole_files(tmp_path, undisturbed):
+    folder = tmp_path / "new" / "state"
+    _same(_train(folder=folder), undisturbed)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "best.npz",
+        "history.csv",
+        "settings.json",
+        "state.keras",
+    ]
+    with (folder / "history.csv").open(newline="") as file:
+        assert [row["epoch"] for row in csv.DictReader(file)] == ["1", "2", "3"]
+
+
+def test_a_finished_run_is_not_trained_again_and_gives_its_best_weights(tmp_path, undisturbed):
+    _train(folder=tmp_path)
+    before = (tmp_path / "state.keras").stat().st_mtime_ns
+    _same(_train(folder=tmp_path), undisturbed)
+    assert (tmp_path / "state.keras").stat().st_mtime_ns == before
+
+
+class _StopAfter(keras.callbacks.Callback):
+    def __init__(self, epoch: int):
+        super().__init__()
+        self.last = epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self.last:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("epoch", [0, 1, 2])
+def test_a_run_stopped_within_an_epoch_goes_on_as_if_it_had_not_been(tmp_path, undisturbed, epoch):
+    with pytest.raises(KeyboardInterrupt):
+        train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, QUICK, tmp_path, [_StopAfter(epoch)])
+    assert (tmp_path / "state.keras").exists() == (epoch > 0)
+    _same(_train(folder=tmp_path), undisturbed)
+
+
+@pytest.mark.parametrize("renames", [1, 3, 4, 7])
+def test_a_run_stopped_between_the_renames_of_its_state_goes_on(tmp_path, undisturbed, monkeypatch, renames):
+    """Four files are renamed after each epoch; the run ends after `renames` of them."""
+    done, rename = [], Path.replace
+
+    def stop(path, target):
+        if len(done) == renames:
+            raise KeyboardInterrupt
+        done.append(target)
+        return rename(path, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", stop)
+        with pytest.raises(KeyboardInterrupt):
+            _train(folder=tmp_path)
+    _same(_train(folder=tmp_path), undisturbed)
+    assert not list(tmp_path.glob("*.part.*"))
+
+
+KILLED = """
+import sys, time
+sys.path[:0] = sys.argv[2:]
+import test_training as t
+t.networks.NETWORKS["tiny"] = t._tiny
+
+class Wait(t.keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == 2:
+            print("two epochs are done", flush=True)
+            time.sleep(600)
+
+t.train(t.FACES, t.LABELS, t.VAL_FACES, t.VAL_LABELS, 2, t.QUICK, t.Path(sys.argv[1]), [Wait()])
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_killed_run_goes_on(tmp_path, undisturbed):
+    folder = tmp_path / "state"
+    command = [sys.executable, "-c", KILLED, str(folder), str(Path(__file__).parent)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "two epochs are done\n"
+        process.send_signal(signal.SIGKILL)
+        assert process.wait(timeout=30) == -signal.SIGKILL
+    with (folder / "history.csv").open(newline="") as file:
+        assert len(list(csv.DictReader(file))) == 2
+    started = time.time_ns()
+    model, history = _train(folder=folder)
+    assert (folder / "state.keras").stat().st_mtime_ns > started
+    _same((model, history), undisturbed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"epochs": 4}, {"learning_rate": 0.02}, {"augmentation": "A"}, {"network": "small"}, {"seed": 1}],
+)
+def test_a_folder_of_other_settings_is_refused(tmp_path, change):
+    _train(replace(QUICK, epochs=1), tmp_path)
+    with pytest.raises(BadInputError, match=f"other settings .*{next(iter(change))}.*; finish it with those"):
+        _train(replace(QUICK, **{"epochs": 1} | change), tmp_path)
+
+
+def test_a_folder_of_other_data_is_refused(tmp_path):
+    once = replace(QUICK, epochs=1)
+    _train(once, tmp_path)
+    other = FACES.copy()
+    other[0, 0, 0] ^= 1
+    with pytest.raises(BadInputError, match=r"other settings \(data\)"):
+        _train(once, tmp_path, faces=other)
+
+
+def test_a_folder_from_before_the_data_was_noted_is_taken(tmp_path, undisturbed):
+    with pytest.raises(KeyboardInterrupt):
+        train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, QUICK, tmp_path, [_StopAfter(1)])
+    (tmp_path / "settings.json").write_text(json.dumps(asdict(QUICK)))
+    _same(_train(folder=tmp_path), undisturbed)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(tmp_path):
+    with pytest.raises(BadInputError, match=r"the loss became nan in epoch 1; lower the learning rate"):
+        _train(replace(QUICK, learning_rate=1e38), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "change, line",
+    [
+        ({"labels": np.where(LABELS == 1, 2, 0)}, r"training labels run from 0 to 2, not 0\.\.1"),
+        ({"labels": LABELS - 1}, r"training labels run from -1 to 0"),
+        ({"val_labels": VAL_LABELS + 1}, r"validation labels run from 1 to 2"),
+        ({"faces": FACES[:3], "labels": LABELS[:3]}, "3 training faces are too few for 2 classes"),
+        ({"faces": FACES[:0], "labels": LABELS[:0]}, "0 training faces are too few"),
+        ({"val_faces": FACES[:0], "val_labels": LABELS[:0]}, "0 validation faces are too few"),
+        ({"labels": LABELS[:-1]}, "64 training faces with 63 labels"),
+        ({"faces": FACES.astype(np.float32)}, r"training faces must be uint8 \(n, 48, 48\), got float32"),
+        ({"faces": FACES[:, :40]}, r"got uint8 \(64, 40, 48\)"),
+    ],
+)
+def test_bad_input_is_refused_before_any_training(change, line):
+    with pytest.raises(BadInputError, match=line):
+        _train(**change)
+
+
+@pytest.mark.parametrize("change", [{"network": "vgg"}, {"augmentation": "most"}])
+def test_unknown_names_in_the_settings_are_refused(change):
+    with pytest.raises(BadInputError, match=r"unknown .* known are"):
+        _train(replace(QUICK, **change))
+
+
+@pytest.mark.parametrize("wanted, policy", [("float32", "float32"), ("bfloat16", "mixed_bfloat16")])
+def test_precision_is_that_of_the_network_and_not_of_the_session(wanted, policy):
+    before = keras.config.dtype_policy().name
+    model = training.compiled(replace(QUICK, precision=wanted), 2, steps_per_epoch=4)
+    assert policy in {layer.dtype_policy.name for layer in model.layers}
+    assert keras.config.dtype_policy().name == before
+
+
+def test_fast_precision_is_one_of_two():
+    assert training.fast_precision() in ("float32", "bfloat16")
+
+
+def test_the_learning_rate_warms_up_and_ends_near_zero():
+    settings = replace(QUICK, epochs=10, warm_up=0.1)
+    rate = training.compiled(settings, 2, steps_per_epoch=20).optimizer._learning_rate
+    start, top, end = (float(rate(step)) for step in (0, 20, 200))
+    assert start < 0.1 * settings.learning_rate < top == pytest.approx(settings.learning_rate, rel=0.02)
+    assert end < 1e-3 * settings.learning_rate
+
+
+def test_targets_are_one_hot():
+    np.testing.assert_array_equal(training.targets(np.array([2, 0]), 3), [[0, 0, 1], [1, 0, 0]])
+    assert training.targets(np.array([2]), 3).dtype == np.float32
+
+
+def test_no_warning_is_given(recwarn):
+    _train(replace(QUICK, epochs=1))
+    assert not [str(w.message) for w in recwarn if "shuffle" in str(w.message)]
+
+
+def test_train_bundle_holds_a_tenth_out_and_saves_what_it_was_made_with(tmp_path):
+    from ferlib.dataset import Dataset
+
+    faces, labels = _problem(100, seed=2)
+    usage = np.full(100, "Training", dtype="<U12")
+    usage[90:] = "PublicTest"
+    rows = Dataset(faces, labels, usage, ("happy", "neutral"))
+    history = training.train_bundle(rows, tmp_path / "m", replace(QUICK, epochs=2), "two halves")
+    loaded = load_bundle(tmp_path / "m")
+    facts = loaded.metadata["data"]
+    assert facts["source"] == "two halves"
+    assert facts["training_rows"] + facts["held_out_rows"] == 90 and 6 <= facts["held_out_rows"] <= 12
+    assert loaded.metadata["settings"]["network"] == "tiny" and loaded.class_names == ("happy", "neutral")
+    assert len(history) == len((tmp_path / "m" / "history.csv").read_text().splitlines()) - 1 == 2
