@@ -1,6 +1,8 @@
 """Finding faces, cutting them out, writing them by class."""
 
+import hashlib
 import json
+import os
 
 import cv2
 import numpy as np
@@ -10,14 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ferlib import faces, synth
+from ferlib import crop as crops
+from ferlib import faces, synth, yunet
 from ferlib.annotations import NO_FACE, make_table, read_vott
 from ferlib.boxes import iou
-from ferlib.errors import BadInputError, ImageError, LabelError
-from ferlib.images import load_image
+from ferlib.errors import BadInputError, FerlibError, ImageError, LabelError
+from ferlib.images import load_image, resize
 from ferlib.labels import SEVEN, SIX
 
 NAN = float("nan")
+YUNET = os.environ.get("FERLIB_YUNET")
+needs_yunet = pytest.mark.skipif(not YUNET, reason="FERLIB_YUNET names no file")
 
 
 @pytest.fixture(scope="module")
@@ -25,8 +30,109 @@ def photo():
     return next(p for p in map(synth.draw_photo, range(50)) if len(p.faces) == 2)
 
 
-def test_faces_are_found_where_they_are_largest_first(photo):
-    found = faces.detect_faces(photo.image)
+@pytest.fixture(scope="module", params=["frontalface_default", "yunet"])
+def detector(request):
+    if request.param == "yunet" and not YUNET:
+        pytest.skip("FERLIB_YUNET names no file: YuNet is not tested")
+    return faces.load_detector(request.param)
+
+
+@needs_yunet
+@pytest.mark.parametrize("scale", [0.3, 1, 2.5, 5])
+def test_yunet_finds_faces_of_any_size_as_haars_squares(scale):
+    finder, overlaps = faces.load_detector("yunet"), []
+    for photo in map(synth.draw_photo, range(500, 512)):
+        size = tuple(round(side * scale) for side in photo.image.shape[1::-1])
+        found = faces.detect_faces(resize(photo.image, size), finder, min_size=(20, 20))
+        assert len(found) == len(photo.faces)
+        for face in photo.faces:
+            true = [value * scale for value in face.box]
+            overlaps.append(max(iou(true, box) for box in found))
+        for x, y, w, h in found:
+            assert x >= 0 and y >= 0 and x + w <= size[0] and y + h <= size[1]
+    assert np.median(overlaps) > 0.85 and min(overlaps) > 0.6
+
+
+@needs_yunet
+def test_yunet_passes_over_small_faces_and_takes_no_setting_of_haar(photo):
+    finder = faces.load_detector("yunet")
+    sides = [box[2] for box in faces.detect_faces(photo.image, finder)]
+    assert len(sides) == 2
+    assert [box[2] for box in faces.detect_faces(photo.image, finder, min_size=(sides[0], 1))] == sides[:1]
+    gray = cv2.cvtColor(photo.image, cv2.COLOR_RGB2GRAY)
+    assert len(faces.detect_faces(gray, finder)) == 2
+    with pytest.raises(BadInputError, match="settings of Haar"):
+        faces.detect_faces(photo.image, finder, min_neighbors=3)
+
+
+@needs_yunet
+def test_yunet_is_the_default_where_it_is_there(photo, monkeypatch):
+    haar = faces.detect_faces(photo.image, "frontalface_default")
+    yu = faces.detect_faces(photo.image, "yunet")
+    said = []
+    assert isinstance(faces.load_detector(say=said.append), faces.YuNet) and said == []
+    assert faces.detect_faces(photo.image) == faces.detect_faces(photo.image, "auto") == yu != haar
+    assert faces.detect_faces(photo.image, min_neighbors=5) == haar
+    monkeypatch.setattr(yunet, "model_file", None)
+    assert faces.detect_faces(photo.image, faces.load_cascade()) == haar  # no look for a file
+
+
+@pytest.fixture
+def without_yunet(monkeypatch, tmp_path):
+    """No variable, an empty cache, and no way out."""
+    import pooch
+
+    def refuse(*arguments):
+        raise OSError("no way out")
+
+    monkeypatch.delenv("FERLIB_YUNET", raising=False)
+    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
+    monkeypatch.setattr(yunet, "_download", refuse)
+
+
+def test_without_yunet_haar_and_one_line_that_says_so(photo, without_yunet, capsys):
+    finder = faces.load_detector()
+    line = capsys.readouterr().out
+    assert isinstance(finder, cv2.CascadeClassifier)
+    assert line.count("\n") == 1 and "could not be fetched (OSError); FERLIB_YUNET may name it" in line
+    assert "Haar" in line
+    with pytest.raises(FerlibError, match="YuNet's model is not here"):
+        faces.load_detector("yunet")
+    assert faces.detect_faces(photo.image) == faces.detect_faces(photo.image, finder)
+    assert capsys.readouterr().out == ""
+
+
+def test_the_model_is_fetched_once_and_compared(without_yunet, monkeypatch, tmp_path):
+    calls = []
+
+    def deliver(url, output_file, pooch):
+        calls.append(url)
+        with open(output_file, "wb") if isinstance(output_file, str) else output_file as file:  # noqa: PTH123
+            file.write(b"model")
+
+    monkeypatch.setattr(yunet, "_download", deliver)
+    with pytest.raises(FerlibError, match="ValueError"):  # pooch: the hash is another
+        yunet.model_file()
+    assert yunet.model_file(fetch=False) is None
+    monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(b"model").hexdigest())
+    assert yunet.model_file() == yunet.model_file() == yunet.model_file(fetch=False)
+    assert yunet.model_file() == tmp_path / "ferlib" / yunet.NAME and len(calls) == 2
+    assert calls[0].startswith("https://github.com/opencv/opencv_zoo/")
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no network at all"])
+def test_a_variable_that_names_no_model_is_named(monkeypatch, tmp_path, content):
+    file = tmp_path / "yunet.onnx"
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setenv("FERLIB_YUNET", str(file))
+    for name in ("auto", "yunet"):
+        with pytest.raises(BadInputError, match="YuNet"):
+            faces.load_detector(name)
+
+
+def test_faces_are_found_where_they_are_largest_first(photo, detector):
+    found = faces.detect_faces(photo.image, detector)
     for face in photo.faces:
         assert max(iou(face.box, box) for box in found) > 0.5
     areas = [w * h for _, _, w, h in found]
@@ -38,12 +144,12 @@ def test_faces_are_found_where_they_are_largest_first(photo):
 def test_a_gray_picture_and_a_loaded_cascade_give_the_same(photo):
     gray = cv2.cvtColor(photo.image, cv2.COLOR_RGB2GRAY)
     cascade = faces.load_cascade("haarcascade_frontalface_default.xml")
-    assert faces.detect_faces(gray, cascade) == faces.detect_faces(photo.image)
+    assert faces.detect_faces(gray, cascade) == faces.detect_faces(photo.image, "frontalface_default")
 
 
-@pytest.mark.parametrize("shape", [(200, 300, 3), (10, 10), (1, 1, 3), (1, 500)])
-def test_no_face_is_an_empty_list(shape):
-    assert faces.detect_faces(np.full(shape, 90, np.uint8)) == []
+@pytest.mark.parametrize("shape", [(200, 300, 3), (10, 10), (1, 1, 3), (1, 500), (3000, 2, 3)])
+def test_no_face_is_an_empty_list(shape, detector):
+    assert faces.detect_faces(np.full(shape, 90, np.uint8), detector) == []
 
 
 def test_without_neighbours_every_hit_is_given(photo):
@@ -117,7 +223,7 @@ def test_faces_are_written_by_class_with_a_csv_that_links_them(raw):
         "file,source,keyword,url,page,licence,state\na.png,local,k,http://x/1.jpg,p,CC0,ok\n,local,k,u,p,CC0,rejected\n"
     )
     table = crop([row(tags="happy"), row(box=(40, 16, 24, 80), emotion="sad", tags="Sadness")], raw)
-    assert list(table.columns) == list(faces.COLUMNS)
+    assert list(table.columns) == list(crops.COLUMNS)
     assert table.values.tolist() == [
         ["happy/a.png-0.png", "a.png", 8, 8, 16, 16, "happy", "happy", 3, "local", "CC0"],
         ["sad/a.png-1.png", "a.png", 40, 16, 24, 32, "sad", "Sadness", 4, "local", "CC0"],
@@ -203,6 +309,60 @@ def test_a_bad_row_is_named_and_the_others_are_cut(raw, case):
     assert len(list((raw.parent / "faces").rglob("*.png"))) == 1
 
 
+def test_several_tags_give_one_face_or_one_for_each(raw):
+    bad = "bored|sad|angry|disgust|not a face"
+    table = crop([row(emotion="sad", tags="sad|happy"), row(emotion="bored", tags=bad)], raw, SIX, tags="all")
+    assert table[["face", "emotion", "label", "tags"]].values.tolist() == [
+        ["sad/a.png-0.png", "sad", 3, "sad|happy"],
+        ["happy/a.png-0.png", "happy", 2, "sad|happy"],
+        ["sad/a.png-1.png", "sad", 3, bad],
+        ["angry/a.png-1.png", "angry", 0, bad],  # disgust is angry here: one face, not two
+    ]
+    assert len(list((raw.parent / "faces").rglob("*.png"))) == 4
+    assert len(table.attrs["problems"]) == 1
+    assert table.attrs["problems"][0].startswith("region 1 of a.png: unknown emotion 'bored'")
+
+
+@pytest.mark.parametrize("wrong", [{"tags": "last"}, {"workers": 0}])
+def test_ways_to_crop_that_are_none(raw, wrong):
+    with pytest.raises(BadInputError):
+        crop([row()], raw, **wrong)
+
+
+def test_a_file_of_somebody_elses_is_not_overwritten(raw):
+    theirs = raw.parent / "faces" / "happy" / "a.png-0.png"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_bytes(b"the only copy")
+    for _ in range(2):  # the second run replaces its own
+        table = crop([row()], raw)
+        assert table["face"].tolist() == ["happy/a.png-0+1.png"] and theirs.read_bytes() == b"the only copy"
+    assert len(list(theirs.parent.iterdir())) == 2
+    crop([row(box=(0, 0, 8, 8))], raw)
+    assert load_image(theirs.with_name("a.png-0+1.png")).shape == (8, 8, 3)
+    crop([], raw)
+    assert list(theirs.parent.iterdir()) == [theirs]
+
+
+def test_a_run_that_was_stopped_leaves_nothing_double(raw):
+    crop([row()], raw)
+    (raw.parent / "faces" / "faces.csv").unlink()  # as if stopped before the end
+    assert crop([row()], raw)["face"].tolist() == ["happy/a.png-0.png"]
+
+
+@pytest.mark.parametrize("workers", [1, 2, 5])
+def test_order_and_words_do_not_depend_on_the_number_of_workers(raw, workers):
+    data = (raw / "a.png").read_bytes()
+    for k in range(12):
+        (raw / f"{k}.png").write_bytes(data[: 200 if k % 5 == 4 else None])
+    table = crop(
+        [row(f"{k}.png", (8 * j, 0, 8, 8)) for k in range(12) for j in range(3)], raw, workers=workers
+    )
+    assert table["face"].tolist() == [
+        f"happy/{k}.png-{j}.png" for k in range(12) if k % 5 != 4 for j in range(3)
+    ]
+    assert [line.split(":")[0] for line in table.attrs["problems"]] == ["4.png", "9.png"]
+
+
 def test_several_tags_give_one_face_and_a_word(raw):
     table = crop([row(emotion="sad", tags="sad|happy")], raw)
     assert table["label"].tolist() == [4]
@@ -230,7 +390,7 @@ def test_a_class_name_no_one_knows_is_refused(raw):
 
 def test_no_row_gives_an_empty_csv_with_a_header(raw):
     assert len(crop([], raw)) == 0
-    assert (raw.parent / "faces" / "faces.csv").read_text().strip() == ",".join(faces.COLUMNS)
+    assert (raw.parent / "faces" / "faces.csv").read_text().strip() == ",".join(crops.COLUMNS)
 
 
 # ---- colour modes and EXIF -----------------------------------------------------------------------
@@ -341,7 +501,7 @@ def test_no_face_takes_the_place_of_another_pictures(raw):
     st.integers(0, 99),
 )
 def test_names_of_faces_are_safe_and_differ(a, b, i, j):
-    first, second = faces.face_name(a, i), faces.face_name(b, j)
+    first, second = crops.face_name(a, i), crops.face_name(b, j)
     assert (first == second) == ((a, i) == (b, j))
     assert not set(first) & set('/\\:*?"<>|') and len(first.encode(errors="replace")) <= 255
 

@@ -1,241 +1,173 @@
-"""A small labeller: one proposed box after the other, a button a class, every answer saved at once.
-
-`LabelQueue` is the work without any window (tests and scripts use it), `Annotator` the cell around it.
-"""
+"""The labeller as a notebook cell: `jupyter_bbox_widget` draws, the queue, the keys' meaning and saving are ours."""
 
 import html
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-import cv2
 import ipywidgets
-import numpy as np
-import pandas as pd
+from jupyter_bbox_widget import BBoxWidget
 
-from ferlib.annotations import NO_FACE, asset_ids, make_table, read_vott, write_vott
-from ferlib.boxes import Box, clamp_box, iou
-from ferlib.errors import BadInputError, ImageError
-from ferlib.faces import detect_faces, load_cascade
-from ferlib.images import encode_jpeg, load_image
-from ferlib.labels import SEVEN
+from ferlib.boxrecords import emotion_of
+from ferlib.errors import FerlibError
+from ferlib.images import encode_jpeg, resize
+from ferlib.labelling import DONE, EXCLUDED, OPEN, LabelQueue, Mark
 
-SAME_FACE = 0.4
-"""A proposed box that overlaps a saved one by this IoU is the same face."""
+__all__ = ["Annotator", "LabelQueue"]
 
-_NOW, _DONE, _OPEN = (222, 143, 5), (1, 115, 178), (255, 255, 255)  # RGB; colour-blind safe
+NO_LABEL = "?"
+"""The drawing widget's first class. When it is drawn it sets its label to the first class by itself, as if a
+key had been pressed; so the first one must not be an emotion."""
 
+_LONGEST = 1200  # a larger picture is shown smaller
+_LEAST = 4  # pixels on the screen; a smaller box is a click that drew nothing
+_COLORS = ["#de8f05", "#d55e00", "#029e73", "#cc78bc", "#ece133", "#56b4e9", "#ca9161", "#0173b2", "#949494"]
 
-@dataclass
-class Item:
-    """One box of one picture; `emotion` is "" until it is answered, `kept` if the label file had it."""
-
-    image: str
-    box: Box
-    emotion: str = ""
-    tags: str = ""
-    kept: bool = False
-
-
-class LabelQueue:
-    """The boxes of some pictures in a row; `position` is the one that waits for its label.
-
-    Saved labels are read from `annotations_folder` (VoTT JSON, one file a picture); further boxes are
-    proposed by the face detector. A picture's boxes go from left to right. `names` are the answers to choose
-    from, the class names and "not a face". Pictures and label files that cannot be read are named in
-    `problems` and passed over.
-    """
-
-    def __init__(
-        self,
-        images_folder: str | os.PathLike,
-        annotations_folder: str | os.PathLike,
-        pictures: Sequence[str],
-        class_names: Sequence[str] = SEVEN,
-        cascade: cv2.CascadeClassifier | None = None,
-    ):
-        self.images_folder, self.annotations_folder = Path(images_folder), Path(annotations_folder)
-        self.names = (*class_names, NO_FACE)
-        self.problems: list[str] = []
-        self.items: list[Item] = []
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._ids = asset_ids(self.annotations_folder)
-        saved = self._saved()
-        cascade = load_cascade() if cascade is None else cascade
-        for name in pictures:
-            try:
-                image = load_image(self.images_folder / name)
-            except ImageError:
-                self.problems.append(f"{name}: cannot be read as a picture; passed over")
-                continue
-            self._sizes[name] = (image.shape[1], image.shape[0])
-            items = [
-                Item(name, (row.x, row.y, row.width, row.height), row.emotion, row.tags, kept=True)
-                for row in saved[saved["image"] == name].itertuples()
-            ]
-            known = [item.box for item in items]
-            proposals = [box for box in detect_faces(image, cascade) if _is_new(box, known)]
-            self.items += sorted([*items, *(Item(name, box) for box in proposals)], key=lambda item: item.box)
-        self.position = 0
-        self.to_open()
-
-    def _saved(self) -> pd.DataFrame:
-        if not self._ids:
-            return make_table()
-        table, problems = read_vott(self.annotations_folder, keep_untagged=True)
-        self.problems += problems
-        return table
-
-    @property
-    def item(self) -> Item | None:
-        """The box at `position`; None where there is no box at all."""
-        return self.items[self.position] if self.items else None
-
-    @property
-    def answered(self) -> int:
-        """How many boxes have their label."""
-        return sum(bool(item.emotion) for item in self.items)
-
-    def answer(self, name: str) -> None:
-        """Give the waiting box its label, save its picture's file, go on to the next box.
-
-        Raises BadInputError for a name that is not among `names`, and where there is nothing to label.
-        """
-        if name not in self.names:
-            raise BadInputError(f"{name!r} is no answer here; there are {', '.join(self.names)}")
-        if self.item is None:
-            raise BadInputError("there is no box to label; the detector found none in these pictures")
-        before = self.item.emotion, self.item.tags
-        self.item.emotion = self.item.tags = name
-        try:
-            self._save(self.item.image)
-        except OSError:
-            self.item.emotion, self.item.tags = before  # what is shown is what is saved
-            raise
-        self.next()
-
-    def add(self, image: str, box: Sequence[int]) -> None:
-        """A box that the detector overlooked; it waits for its label. BadInputError if it lies outside."""
-        if image not in self._sizes:
-            raise BadInputError(f"{image!r} is none of the pictures in this queue")
-        box = clamp_box(box, *self._sizes[image])
-        if 0 in box[2:]:
-            raise BadInputError(f"the box has no pixel inside {image} of {self._sizes[image]} pixels")
-        places = [k for k, item in enumerate(self.items) if item.image == image]
-        self.position = places[-1] + 1 if places else len(self.items)
-        self.items.insert(self.position, Item(image, box))
-
-    def next(self) -> None:
-        self.position = min(self.position + 1, max(len(self.items) - 1, 0))
-
-    def previous(self) -> None:
-        self.position = max(self.position - 1, 0)
-
-    def to_open(self) -> None:
-        """Go to the first box without a label; stay where all have one."""
-        waiting = [k for k, item in enumerate(self.items) if not item.emotion]
-        self.position = waiting[0] if waiting else self.position
-
-    def finished(self) -> list[str]:
-        """The pictures all of whose boxes have a label."""
-        open_ones = {item.image for item in self.items if not item.emotion}
-        return [name for name in dict.fromkeys(i.image for i in self.items) if name not in open_ones]
-
-    def table(self) -> pd.DataFrame:
-        """The answers so far, as a table of boxes (see `ferlib.boxtable`)."""
-        return self._rows([item for item in self.items if item.emotion])
-
-    def _rows(self, items: Sequence[Item]) -> pd.DataFrame:
-        return make_table(
-            {
-                "image": item.image,
-                **dict(zip(("x", "y", "width", "height"), item.box, strict=True)),
-                "emotion": item.emotion,
-                "tags": item.tags,
-                "image_width": self._sizes[item.image][0],
-                "image_height": self._sizes[item.image][1],
-            }
-            for item in items
-        )
-
-    def _save(self, image: str) -> None:
-        """Write one picture's file: its answered boxes, and those without a tag that came from the file."""
-        items = [item for item in self.items if item.image == image and (item.emotion or item.kept)]
-        write_vott(self._rows(items), self.annotations_folder, ids=self._ids)
-
-    def picture(self) -> np.ndarray:
-        """The waiting picture with its boxes, uint8 RGB: the waiting one orange, labelled ones blue."""
-        if self.item is None:
-            return np.full((120, 320, 3), 235, np.uint8)
-        image = load_image(self.images_folder / self.item.image).copy()
-        for item in self.items:
-            if item.image != self.item.image:
-                continue
-            now = item is self.item
-            color = _NOW if now else _DONE if item.emotion else _OPEN
-            x, y, w, h = item.box
-            cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), color, 4 if now else 2)
-            if item.emotion:
-                _write(image, item.emotion, x, y, color)
-        return image
-
-
-def _is_new(box: Box, known: Sequence[Box]) -> bool:
-    return all(iou(box, other) < SAME_FACE for other in known)
-
-
-def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple) -> None:
-    """White letters on a filled bar above a box, or inside its top edge where there is no room above."""
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-    bottom = y if y >= high + 8 else y + high + 8
-    cv2.rectangle(image, (x, bottom - high - 8), (x + wide + 6, bottom), color, -1)
-    cv2.putText(image, text, (x + 3, bottom - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, _OPEN, 1, cv2.LINE_AA)
+HELP = (
+    "Draw a box with the mouse. Keys, after a click on the picture: <b>2 … 9, 0</b> the expressions below, "
+    "<b>Tab</b> the next box, <b>Delete</b> removes it, <b>Enter</b> all is right (guesses are accepted), "
+    "<b>Space</b> skip."
+)
 
 
 class Annotator(ipywidgets.VBox):
-    """The queue as a notebook cell: the picture, a button a class, back and forth, and how far it came."""
+    """The queue as a cell: the picture with its boxes, keys for classes, back and forth, and how far it came.
+
+    A box in the colour of "?" has no label yet; `happy?` is a guess, which Enter confirms. Whatever is drawn,
+    moved, named or removed is saved before the next key.
+    """
 
     def __init__(self, queue: LabelQueue):
         self.queue = queue
-        self._image = ipywidgets.Image(format="jpeg", layout={"max_width": "640px"})
-        self._state = ipywidgets.HTML()
-        self.buttons = {
-            name: self._button(name, lambda _, name=name: self._do(queue.answer, name))
-            for name in queue.names
-        }
-        self.previous = self._button("previous", lambda _: self._do(queue.previous), icon="arrow-left")
-        self.next = self._button("next", lambda _: self._do(queue.next), icon="arrow-right")
-        self.to_open = self._button("first open one", lambda _: self._do(queue.to_open))
-        answers = ipywidgets.HBox(list(self.buttons.values()), layout={"flex_flow": "row wrap"})
-        moves = ipywidgets.HBox([self.previous, self.next, self.to_open])
-        super().__init__([self._state, self._image, answers, moves])
+        self._scale, self._quiet = 1.0, False
+        classes = [NO_LABEL, *queue.names]
+        self.canvas = BBoxWidget(
+            classes=classes, colors=[_COLORS[k % len(_COLORS)] for k in range(len(classes))]
+        )
+        self.canvas.observe(self._drawn, "bboxes")
+        self.canvas.observe(self._named, "label")
+        self.canvas.on_submit(lambda: self._do(queue.confirm))
+        self.canvas.on_skip(lambda: self._do(queue.skip))
+        self.state, self.counts = ipywidgets.HTML(), ipywidgets.HTML()
+        self.previous = self._button("previous", queue.previous, "arrow-left")
+        self.next = self._button("next", queue.next, "arrow-right")
+        self.to_open = self._button("first unlabelled", queue.to_open, "fast-forward")
+        self.exclude = self._button("exclude", self._exclude, "ban")
+        moves = ipywidgets.HBox([self.previous, self.next, self.to_open, self.exclude])
+        super().__init__([self.state, self.canvas, moves, self.counts, ipywidgets.HTML(HELP)])
+        self.add_class("ferlib-annotator")
         self._show()
 
     def __repr__(self) -> str:
-        return f"Annotator: {len(self.queue.items)} boxes, {self.queue.answered} labelled"
+        states, boxes = self.queue.progress()
+        return f"Annotator: {len(self.queue.pictures)} pictures, {states[DONE]} done, {boxes.sum()} boxes labelled"
 
-    def _button(self, name: str, clicked, icon: str = "") -> ipywidgets.Button:
+    def _button(self, name: str, action, icon: str) -> ipywidgets.Button:
         button = ipywidgets.Button(description=name, icon=icon, layout={"width": "auto"})
-        button.on_click(clicked)
+        button.on_click(lambda _: self._do(action))
         return button
 
-    def _do(self, action, *arguments) -> None:
+    def _exclude(self) -> None:
+        self.queue.exclude(self.queue.state(self.queue.image) != EXCLUDED if self.queue.image else True)
+
+    def _do(self, action) -> None:
+        """A step of the queue, then the picture it has come to; what went wrong is said above it."""
         try:
-            action(*arguments)
-        except (OSError, BadInputError) as error:
-            self._state.value = f"<b>Not done:</b> {html.escape(str(error))}"
+            action()
+        except (OSError, FerlibError) as error:
+            self._tell(error)
         else:
             self._show()
 
+    def _tell(self, error: Exception) -> None:
+        self.state.value = f"<b>Not done:</b> {html.escape(str(error))}"
+
+    # ---- from the queue to the screen ----
+
     def _show(self) -> None:
+        queue, photo = self.queue, self.queue.photo()
+        self._scale = min(1.0, _LONGEST / max(photo.shape[:2]))
+        size = tuple(max(1, round(side * self._scale)) for side in photo.shape[1::-1])
+        self._quiet = True
+        try:
+            with self.canvas.hold_sync():
+                self.canvas.image_bytes = encode_jpeg(
+                    resize(photo, size) if self._scale < 1 else photo, quality=90
+                )
+                self.canvas.bboxes = [self._entry(mark) for mark in queue.marks]
+                self.canvas.selected_index = self._first_open()
+                self.canvas.label = NO_LABEL
+        finally:
+            self._quiet = False
+        self._count()
+
+    def _count(self) -> None:
         queue = self.queue
-        self._image.value = encode_jpeg(queue.picture())
-        for name, button in self.buttons.items():
-            button.disabled = queue.item is None
-            button.button_style = "info" if queue.item and queue.item.emotion == name else ""
-        if queue.item is None:
-            self._state.value = "No face was found in these pictures: there is nothing to label."
+        states, boxes = queue.progress()
+        if queue.image is None:
+            self.state.value = "There is no picture to label."
+        else:
+            here = {OPEN: "", DONE: " (done)", EXCLUDED: " (excluded)"}[queue.state(queue.image)]
+            place = (
+                f"Picture {queue.position + 1} of {len(queue.pictures)}: {html.escape(queue.image)}{here}."
+            )
+            self.state.value = place + (" All done, thank you." if not states[OPEN] else "")
+        self.exclude.description = "take back in" if "(excluded)" in self.state.value else "exclude"
+        said = [f"{states[DONE]} of {len(queue.pictures)} pictures done, {states[EXCLUDED]} excluded"]
+        said += [f"{html.escape(name)} {count}" for name, count in boxes.items()]
+        self.counts.value = " · ".join(said)
+
+    def _entry(self, mark: Mark) -> dict:
+        """A box as the drawing widget holds it; keys of our own (tags, guess) travel along."""
+        x, y, w, h = (value * self._scale for value in mark.box)
+        label = mark.emotion or f"{mark.guess}{NO_LABEL}"
+        return {
+            "x": x,
+            "y": y,
+            "width": w,
+            "height": h,
+            "label": label,
+            "tags": mark.tags,
+            "guess": mark.guess,
+        }
+
+    def _first_open(self) -> int:
+        waiting = [k for k, box in enumerate(self.canvas.bboxes) if box["label"].endswith(NO_LABEL)]
+        return waiting[0] if waiting else -1
+
+    # ---- from the screen to the queue ----
+
+    def _drawn(self, change) -> None:
+        """Boxes were drawn, moved, named or removed: the queue saves them."""
+        if self._quiet or self.queue.image is None:
             return
-        place = f"Face {queue.position + 1} of {len(queue.items)}, {queue.answered} labelled."
-        self._state.value = place + (" All done, thank you." if queue.answered == len(queue.items) else "")
+        try:
+            self.queue.set_marks(self._marks(change["new"]))
+        except (OSError, FerlibError) as error:
+            self._tell(error)
+        else:
+            self._count()
+
+    def _marks(self, entries: Sequence[dict]) -> list[Mark]:
+        marks = []
+        for entry in entries:
+            edges = [entry["x"], entry["y"], entry["x"] + entry["width"], entry["y"] + entry["height"]]
+            if min(entry["width"], entry["height"]) < _LEAST:
+                continue  # a box that is still being drawn begins without a size
+            left, top, right, bottom = (round(value / self._scale) for value in edges)
+            label = "" if entry["label"].endswith(NO_LABEL) else entry["label"]
+            tags = entry.get("tags") or ""
+            tags = tags if label and label == emotion_of(tags.split("|")[0]) else label
+            marks.append(Mark((left, top, right - left, bottom - top), label, tags, entry.get("guess") or ""))
+        return marks
+
+    def _named(self, change) -> None:
+        """A key for a class was pressed, or the class was clicked: it names the box that is selected."""
+        name, chosen = change["new"], self.canvas.selected_index
+        if self._quiet or name not in self.queue.names:
+            return
+        boxes = [dict(box) for box in self.canvas.bboxes]
+        if 0 <= chosen < len(boxes):
+            boxes[chosen] |= {"label": name, "tags": name}
+            self.canvas.bboxes = boxes  # `_drawn` saves
+            waiting = self._first_open()
+            self.canvas.selected_index = chosen if waiting < 0 else waiting
+        self.canvas.label = NO_LABEL  # so that the same key works again, and a new box starts without a label

@@ -1,0 +1,194 @@
+"""The labeller in a real JupyterLab, in a real browser: draw a box, press a key, go on, restart, find the label.
+
+Skipped where no Chromium is. A picture of the page is left in `build/browser/`.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import nbformat
+import pytest
+import requests
+from nbformat.v4 import new_code_cell, new_notebook
+
+from ferlib import synth
+from ferlib.annotations import read_vott
+from ferlib.images import write_image
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: the labeller is not tried in a browser"
+)
+
+PICTURES = Path("build/browser")
+PHOTO = next(p for p in map(synth.draw_photo, range(50)) if len(p.faces) == 2 and p.image.shape[1] >= 400)
+CELLS = [
+    "from pathlib import Path\nfrom ferlib import faces\nfrom ferlib.widgets.annotator import Annotator, LabelQueue",
+    "queue = LabelQueue('raw', 'labels', detector=faces.load_cascade())\nAnnotator(queue)",
+]
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "raw").mkdir()
+    for name in ("a.png", "b.png"):
+        write_image(folder / "raw" / name, PHOTO.image)
+    # without a kernelspec a dialog would ask for one and block every click
+    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
+    nbformat.write(
+        new_notebook(cells=[new_code_cell(c) for c in CELLS], metadata=metadata), folder / "label.ipynb"
+    )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lab(project, tmp_path_factory):
+    """The address of a JupyterLab over the project, on this machine only."""
+    home = tmp_path_factory.mktemp("home")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    token = secrets.token_hex(16)
+    folders = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "RUNTIME", "DATA")}
+    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"]
+    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={project}", "--allow-root"]
+    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
+    with (home / "log").open("wb") as log:
+        server = subprocess.Popen(
+            command, cwd=project, env=os.environ | folders, stdout=log, stderr=subprocess.STDOUT
+        )
+    try:
+        for _ in range(240):
+            try:
+                requests.get(f"http://127.0.0.1:{port}/api", timeout=5).raise_for_status()
+                break
+            except requests.RequestException:
+                if server.poll() is not None:
+                    break
+                time.sleep(0.25)
+        else:
+            pytest.fail(f"JupyterLab did not start: {(home / 'log').read_text()[-2000:]}")
+        assert server.poll() is None, (home / "log").read_text()[-2000:]
+        yield f"http://127.0.0.1:{port}/lab/tree/label.ipynb?token={token}&reset"
+    finally:
+        server.terminate()
+        try:
+            server.wait(20)
+        except subprocess.TimeoutExpired:
+            server.kill()
+
+
+@pytest.fixture
+def page(lab):
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    with playwright.sync_playwright() as p:
+        # as root Chromium runs only without its sandbox; it sees nothing but our own page
+        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 1250})
+        page.set_default_timeout(60_000)
+        page.goto(lab)
+        yield page
+        PICTURES.mkdir(parents=True, exist_ok=True)
+        page.screenshot(path=PICTURES / "last.png")
+        browser.close()
+
+
+def run_all(page, again=False):
+    """Run every cell of the notebook (in a fresh kernel if `again`) and wait for the labeller."""
+    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
+    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that a dialog would ask for a kernel
+    if again:
+        old = page.locator(".ferlib-annotator").element_handle()
+        page.get_by_role("menuitem", name="Kernel", exact=True).click()
+        page.get_by_role("menuitem", name="Restart Kernel and Run All Cells").click()
+        page.locator(".jp-Dialog .jp-mod-accept").click()
+        old.wait_for_element_state("hidden")  # it looks alive until the new one takes its place
+    else:
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.locator(".ferlib-annotator").wait_for()
+    wait_for(lambda: page.locator(".ferlib-annotator img").evaluate("i => i.complete && i.naturalWidth > 0"))
+
+
+def wait_for(condition, seconds=30):
+    """What `condition` gives as soon as it is true; the test fails when that takes too long."""
+    until = time.monotonic() + seconds
+    while not (value := condition()):
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.1)
+    return value
+
+
+def labels(project):
+    if not (project / "labels").is_dir():
+        return []
+    table, _ = read_vott(project / "labels", keep_untagged=True)
+    return table[["image", "x", "y", "width", "height", "emotion"]].values.tolist()
+
+
+def drag(page, x0, y0, x1, y1):
+    """Draw a box between two points of the picture, given in its own pixels; returns the page's per pixel."""
+    picture = page.locator(".ferlib-annotator img")
+    picture.scroll_into_view_if_needed()
+    place = picture.bounding_box()
+    scale = place["width"] / PHOTO.image.shape[1]
+    page.mouse.move(place["x"] + x0 * scale, place["y"] + y0 * scale)
+    page.mouse.down()
+    for step in (0.3, 0.6, 1):
+        page.mouse.move(
+            place["x"] + (x0 + (x1 - x0) * step) * scale, place["y"] + (y0 + (y1 - y0) * step) * scale
+        )
+    page.mouse.up()
+    return scale
+
+
+def test_a_drawn_and_named_box_is_there_after_a_restart(page, project):
+    run_all(page)
+    cells = page.locator(".jp-Notebook .jp-Cell").count()
+    state = page.locator(".ferlib-annotator .widget-html").first
+    assert "Picture 1 of 2: a.png" in state.inner_text()
+    assert labels(project) == []
+
+    drag(page, 2, 3, 42, 33)  # a corner without a face
+    wait_for(lambda: len(labels(project)) >= 3)
+    *_, (image, x, y, width, height, emotion) = labels(project)
+    assert (image, emotion) == ("a.png", "")
+    assert abs(x - 2) <= 2 and abs(y - 3) <= 2 and abs(width - 40) <= 3 and abs(height - 30) <= 3
+
+    page.keyboard.press("5")  # the keys are ? angry disgust fear happy …
+    wait_for(lambda: labels(project)[-1][-1] == "happy")
+    for key in ("4", "8"):  # the proposed boxes, which are selected in turn
+        before = sum(bool(row[-1]) for row in labels(project))
+        page.keyboard.press(key)
+        wait_for(lambda before=before: sum(bool(row[-1]) for row in labels(project)) == before + 1)
+    assert [row[-1] for row in labels(project)] == ["fear", "neutral", "happy"]
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.locator(".ferlib-annotator").screenshot(path=PICTURES / "labeller.png")
+
+    page.keyboard.press("Enter")
+    wait_for(lambda: "Picture 2 of 2: b.png" in state.inner_text())
+    assert "1 of 2 pictures done" in page.locator(".ferlib-annotator").inner_text()
+    before = labels(project)
+
+    run_all(page, again=True)
+    state = page.locator(".ferlib-annotator .widget-html").first
+    wait_for(lambda: "Picture 2 of 2: b.png" in state.inner_text())  # the first one that is not done
+    page.locator(".ferlib-annotator").get_by_role("button", name="previous").click()
+    wait_for(lambda: "a.png (done)" in state.inner_text())
+    shown = page.locator(".ferlib-annotator svg").first.text_content()
+    assert all(name in shown for name in ("fear", "neutral", "happy"))
+    assert labels(project) == before
+    page.locator(".ferlib-annotator").screenshot(path=PICTURES / "after_restart.png")
+    # no key has reached JupyterLab's own shortcuts, which add, cut and change cells
+    assert page.locator(".jp-Notebook .jp-Cell").count() == cells
+    assert page.locator(".jp-Notebook .jp-MarkdownCell").count() == 0
+    written = [json.loads(file.read_text(encoding="utf-8")) for file in (project / "labels").iterdir()]
+    assert [record["asset"]["path"] for record in written] == ["file:a.png"]
