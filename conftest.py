@@ -6,6 +6,11 @@
 import os
 import tempfile
 
+from hypothesis import settings
+
 
 def pytest_configure(config):
+    # A deadline a case would make a test fail on a busy machine and say nothing about the code.
+    settings.register_profile("ferlib", deadline=None)
+    settings.load_profile("ferlib")
     os.environ["FERLIB_WORK"] = os.environ.get("FERLIB_TEST_WORK") or tempfile.mkdtemp(prefix="ferlib-test-")

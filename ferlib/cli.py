@@ -38,38 +38,53 @@ def synth(out: Path, count: int, seed: int, photos: bool) -> None:
 @click.option("--out", type=_FOLDER, required=True, help="Folder for the pictures and manifest.csv.")
 @click.option(
     "--source",
-    type=click.Choice(["local", "baidu"]),
     default="local",
     show_default=True,
-    help="'local': a search site of drawn photos on this machine; 'baidu': Baidu's image search.",
+    help="local, baidu, baidu-list, commons, openverse, list or folder.",
 )
+@click.option("--path", type=_FILE, help="The file of addresses of 'list', the folder of 'folder'.")
 @click.option("--workers", default=4, show_default=True, help="Downloads at a time.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the local site.")
-def crawl(keyword: str, count: int, out: Path, source: str, workers: int, seed: int) -> None:
-    """Collect pictures for KEYWORD: search, download, check, and list them in manifest.csv."""
+@click.option("--min-side", default=160, show_default=True, help="Smaller pictures are left out, in pixels.")
+@click.option("--min-faces", default=0, show_default=True, help="Pictures with fewer faces are left out.")
+@click.option("--retry", is_flag=True, help="Try rejected results of an earlier crawl again.")
+@click.option("--robots/--no-robots", default=True, show_default=True, help="Obey robots.txt.")
+def crawl(keyword, count, out, source, path, workers, seed, min_side, min_faces, retry, robots) -> None:
+    """Collect pictures for KEYWORD: search, download, check, and list them in manifest.csv.
+
+    'local' is a search site of drawn photos on this machine. A crawl that was stopped goes on where it was.
+    """
     from ferlib import crawl as crawler
 
-    with crawler.open_source(source, seed=seed) as opened:
-        manifest = crawler.crawl(opened, keyword, count, out, workers=workers)
+    limits = crawler.Limits(min_side=min_side, min_faces=min_faces)
+    with crawler.open_source(source, seed=seed, path=path or "") as opened:
+        manifest = crawler.crawl(opened, keyword, count, out, workers, limits, robots=robots, retry=retry)
     for state, number in manifest["state"].value_counts().items():
         click.echo(f"{number} {state}")
     click.echo(f"manifest: {out / 'manifest.csv'}")
 
 
 @cli.command()
-@click.option("--annotations", type=_FILE, required=True, help="VoTT: a folder, an asset file or an export.")
+@click.option("--annotations", type=_FILE, required=True, help="VoTT, COCO, Label Studio, or CSV.")
 @click.option("--images", type=_FOLDER, required=True, help="Folder of the pictures.")
 @click.option("--out", type=_FOLDER, required=True, help="Folder for <class>/*.png and faces.csv.")
 @click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
 @click.option("--margin", default=0.0, show_default=True, help="Share of the box added on each side.")
-def crop(annotations: Path, images: Path, out: Path, classes: str, margin: float) -> None:
+@click.option(
+    "--tags",
+    type=click.Choice(["first", "all"]),
+    default="first",
+    show_default=True,
+    help="Of a region with several.",
+)
+def crop(annotations: Path, images: Path, out: Path, classes: str, margin: float, tags: str) -> None:
     """Cut the labelled faces out of pictures."""
-    from ferlib.annotations import read_vott
+    from ferlib.annotations import read_boxes
     from ferlib.faces import crop_regions
     from ferlib.labels import parse_classes
 
-    table, problems = read_vott(annotations)
-    done = crop_regions(table, images, out, parse_classes(classes), margin=margin, problems=problems)
+    table, problems = read_boxes(annotations)
+    done = crop_regions(table, images, out, parse_classes(classes), margin, problems, tags)
     _name_problems(problems)
     if not len(done):
         raise BadInputError(f"no face could be cropped from {annotations}; see the lines above")
