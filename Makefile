@@ -26,6 +26,8 @@ notebooks: $(READY)
 
 bench: $(READY)
 	$(BIN)/python tests/tools/bench.py
+	$(BIN)/python tests/tools/bench_crop.py
+	$(BIN)/python tests/tools/bench_crawl.py speed
 
 clean:
 	rm -rf data/work models/work
