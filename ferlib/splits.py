@@ -113,13 +113,13 @@ def split(
     return dataset.with_usage(np.array(USAGES)[parts])
 
 
-def split_off(
+def held_out(
     dataset: Dataset, share: float = 0.1, seed: int = 0, groups: np.ndarray | None = None
-) -> tuple[Dataset, Dataset]:
-    """(rest, part): `share` of the rows of each class taken off, by whole groups of copies.
+) -> np.ndarray:
+    """A mask bool (n,) of `share` of the rows of each class, taken by whole groups of copies.
 
-    For choosing settings on a piece of the Training rows; `usage` stays as it is. Raises DatasetError
-    for a share outside 0 to 1 or where one of the two would be empty.
+    For choosing settings on a piece of the Training rows. Raises DatasetError for a share outside 0
+    to 1 or where none or all of the rows would be taken.
     """
     if not 0 < share < 1:
         raise DatasetError(f"the share must lie between 0 and 1, got {share}")
@@ -127,6 +127,14 @@ def split_off(
     off = _deal(dataset.labels, groups, np.array([1 - share, share]), np.random.default_rng(seed)) == 1
     if not off.any() or off.all():
         raise DatasetError(f"{len(dataset)} faces are too few to split off a share of {share}")
+    return off
+
+
+def split_off(
+    dataset: Dataset, share: float = 0.1, seed: int = 0, groups: np.ndarray | None = None
+) -> tuple[Dataset, Dataset]:
+    """(rest, part): the rows that `held_out` leaves and those that it takes; `usage` stays as it is."""
+    off = held_out(dataset, share, seed, groups)
     return dataset.select(~off), dataset.select(off)
 
 

@@ -15,8 +15,9 @@ from ferlib import augment, networks
 from ferlib.bundle import HISTORY_COLUMNS, save_bundle, write_history
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError
+from ferlib.ferplus import label_shares
 from ferlib.quiet import import_keras
-from ferlib.splits import split_off
+from ferlib.splits import held_out
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,26 @@ class Settings:
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
     warm_up: float = 0.05  # share of the steps
+    votes: float = 0.0  # share of the targets that FER+'s voters have; the rest is FER2013's one label
     averaging: bool = True  # judge and keep the running mean of the weights over about one epoch
     precision: str = "auto"  # "float32", "bfloat16", or what the machine does fast
     seed: int = 7
+
+
+RECIPES = {
+    "light": Settings(),
+    "shipped": Settings(
+        network="medium",
+        epochs=64,
+        batch_size=128,
+        augmentation="strong",
+        learning_rate=2e-3,
+        weight_decay=0.05,
+        label_smoothing=0.0,
+        votes=0.5,
+    ),
+}
+"""Settings by name; `shipped` is how the bundle in `models/` was made."""
 
 
 def fast_precision() -> str:
@@ -73,8 +91,11 @@ def compiled(settings: Settings, n_classes: int, steps_per_epoch: int):
     )
     momentum = 1 - 1 / max(2, steps_per_epoch)
     averaging = {"use_ema": True, "ema_momentum": momentum} if settings.averaging else {}
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **averaging)
+    # what scales and shifts has no reason to be small; only the kernels decay
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
     model.compile(
-        keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **averaging),
+        optimizer,
         keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
         metrics=["accuracy"],
     )
@@ -91,10 +112,12 @@ def train(
     checkpoints: Path | None = None,
     callbacks: Sequence = (),
     verbose: int = 0,
+    soft: np.ndarray | None = None,
 ):
     """Train and return (model with its best weights, history as a list of dicts).
 
-    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). With a `checkpoints` folder the state
+    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `soft`: float (n, n_classes), rows sum to
+    one; with it the targets are `settings.votes` of it and the rest the labels. With a `checkpoints` folder the state
     after each epoch lies there, and a call with the same settings and data goes on from it. The
     weights of the epoch with the best validation accuracy win. Raises BadInputError for too few
     faces, labels outside the classes, a folder that another run has filled, and a loss that is no
@@ -106,16 +129,18 @@ def train(
     batch_size = min(settings.batch_size, len(faces))
     steps = len(faces) // batch_size
     folder = None if checkpoints is None else Path(checkpoints)
-    made_with = asdict(settings) | {"data": _fingerprint(faces, labels, n_classes)}
-    model, history, best = _resume(folder, made_with)
-    if model is None:
-        model = compiled(settings, n_classes, steps)
+    wanted = targets(labels, n_classes)
+    if soft is not None:
+        wanted = ((1 - settings.votes) * wanted + settings.votes * soft).astype(np.float32)
+    made_with = asdict(settings) | {"data": _fingerprint(faces, wanted)}
+    model = compiled(settings, n_classes, steps)
+    history, best = _resume(folder, made_with, model)
     done = len(history)
     saver, keeper = _callbacks(made_with, folder, history, best)
     if done < settings.epochs:
         data = augment.batches(
             faces,
-            targets(labels, n_classes),
+            wanted,
             batch_size,
             augment.by_name(settings.augmentation),
             settings.seed,
@@ -152,21 +177,21 @@ def _check(part: str, faces: np.ndarray, labels: np.ndarray, n_classes: int) -> 
         )
 
 
-def _fingerprint(faces: np.ndarray, labels: np.ndarray, n_classes: int) -> str:
+def _fingerprint(faces: np.ndarray, wanted: np.ndarray) -> str:
     """Stands for the training data in `settings.json`: a run that goes on must see the same faces."""
     digest = hashlib.blake2b(np.ascontiguousarray(faces), digest_size=8)
-    digest.update(np.asarray(labels, np.int64).tobytes())
-    return f"{len(faces)} faces, {n_classes} classes, {digest.hexdigest()}"
+    digest.update(np.ascontiguousarray(wanted))
+    return f"{len(faces)} faces, {wanted.shape[1]} classes, {digest.hexdigest()}"
 
 
-def _resume(folder: Path | None, made_with: dict):
-    """(model, history, best weights) that a stopped run left, or (None, [], None)."""
+def _resume(folder: Path | None, made_with: dict, model):
+    """(history, best weights) of a stopped run, whose state goes into the model; ([], None) without one."""
     if folder is None:
-        return None, [], None
+        return [], None
     if (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
         _rename_parts(folder)  # the run was stopped between its renames
     if not (folder / "state.keras").is_file():
-        return None, [], None
+        return [], None
     there = json.loads((folder / "settings.json").read_text())
     if there != {key: value for key, value in made_with.items() if key in there}:
         changed = [key for key in made_with if there.get(key) != made_with[key]]
@@ -176,13 +201,18 @@ def _resume(folder: Path | None, made_with: dict):
         )
     with (folder / "history.csv").open(newline="") as file:
         history = [{**row, "epoch": int(row["epoch"])} for row in _numbers(csv.DictReader(file))]
-    model = import_keras().models.load_model(folder / "state.keras")
+    # into a model compiled anew: a loaded optimizer no longer knows which weights are not to decay
+    state = import_keras().models.load_model(folder / "state.keras")
+    model.set_weights(state.get_weights())
+    model.optimizer.build(model.trainable_variables)
+    for variable, saved in zip(model.optimizer.variables, state.optimizer.variables, strict=True):
+        variable.assign(saved)
     with np.load(folder / "best.npz") as kept:
         best = [kept[f"w{k}"] for k in range(len(model.weights))]
         for k, state in enumerate(_random_states(model)):
             if f"random{k}" in kept.files:
                 state.assign(kept[f"random{k}"])
-    return model, history, best
+    return history, best
 
 
 def _random_states(model) -> list:
@@ -256,26 +286,39 @@ def train_bundle(
     source: str,
     checkpoints: Path | None = None,
     progress: bool = False,
+    votes: np.ndarray | None = None,
 ) -> list[dict]:
     """Train on the Training rows of a data set and save the bundle `out`; returns the history.
 
     A tenth of these rows, split off by groups of copies, chooses the epoch. `source` names the data
-    in the bundle's metadata.
+    in the bundle's metadata. `votes`: FER+'s, int (n, 10), a row for each of `rows`; needed where the
+    settings give the voters a share.
     """
-    fitted, held_out = split_off(rows.part("Training"), 0.1, settings.seed)
+    if (votes is None) == (settings.votes > 0):
+        raise BadInputError(
+            f"the settings give FER+'s voters a share of {settings.votes:g}"
+            + ("; give their file" if votes is None else ", so their file would not be used")
+        )
+    mine = rows.usage == "Training"
+    rows = rows.part("Training")
+    off = held_out(rows, 0.1, settings.seed)
+    fitted, kept = rows.select(~off), rows.select(off)
+    n_classes = len(rows.class_names)
+    soft = None if votes is None else label_shares(votes[mine][~off], fitted.labels, n_classes)
     keras = import_keras()
     bar = [_progress_bar(keras, settings.epochs)] if progress else []
     model, history = train(
         fitted.pixels,
         fitted.labels,
-        held_out.pixels,
-        held_out.labels,
-        len(rows.class_names),
+        kept.pixels,
+        kept.labels,
+        n_classes,
         settings,
         checkpoints,
         bar,
+        soft=soft,
     )
-    facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(held_out)}
+    facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(kept)}
     save_bundle(model, out, rows.class_names, history, {"data": facts, "settings": asdict(settings)})
     return history
 
