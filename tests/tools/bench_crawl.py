@@ -92,7 +92,9 @@ def speed(photos: int, workers: int, rounds: int) -> None:
         for delay, asked in ((0.05, 90), (0.0, 40)):
             with site(photos, delay) as url:
                 urls = addresses(photos, url)
-                plain(urls[:50], workers)  # what comes late at the first time only: imports, first connections
+                plain(
+                    urls[:50], workers
+                )  # what comes late at the first time only: imports, first connections
                 ours(50, url, workers, Path(temporary, f"{delay} first"))
                 pairs = [
                     (
