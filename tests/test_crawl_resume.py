@@ -104,7 +104,7 @@ def test_a_killed_run_leaves_parts_that_are_named_or_removed(counted, tmp_path):
     name = first["file"][0]
     (tmp_path / name).rename(tmp_path / f".{name}.01234567.part")
     (tmp_path / f".{'0' * 16}.jpg.01234567.part").write_bytes(b"half")
-    (tmp_path / ".manifest.csv.part").write_bytes(b"half")
+    (tmp_path / ".manifest.part.csv").write_bytes(b"half")
     (tmp_path / ".mine.part").write_bytes(b"not the crawler's")
     before = dict(asked)
     pd.testing.assert_frame_equal(crawl.crawl(site.source(), "faces", 5, tmp_path, quiet=True), first)
