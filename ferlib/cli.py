@@ -49,7 +49,10 @@ def synth(out: Path, count: int, seed: int, photos: bool) -> None:
 @click.option("--min-faces", default=0, show_default=True, help="Pictures with fewer faces are left out.")
 @click.option("--retry", is_flag=True, help="Try rejected results of an earlier crawl again.")
 @click.option("--robots/--no-robots", default=True, show_default=True, help="Obey robots.txt.")
-def crawl(keyword, count, out, source, path, workers, seed, min_side, min_faces, retry, robots) -> None:
+@click.option("--contact", default="", help="Your e-mail address or web page, told to the site asked.")
+def crawl(
+    keyword, count, out, source, path, workers, seed, min_side, min_faces, retry, robots, contact
+) -> None:
     """Collect pictures for KEYWORD: search, download, check, and list them in manifest.csv.
 
     'local' is a search site of drawn photos on this machine. A crawl that was stopped goes on where it was.
@@ -58,7 +61,9 @@ def crawl(keyword, count, out, source, path, workers, seed, min_side, min_faces,
 
     limits = crawler.Limits(min_side=min_side, min_faces=min_faces)
     with crawler.open_source(source, seed=seed, path=path or "") as opened:
-        manifest = crawler.crawl(opened, keyword, count, out, workers, limits, robots=robots, retry=retry)
+        manifest = crawler.crawl(
+            opened, keyword, count, out, workers, limits, robots=robots, retry=retry, contact=contact
+        )
     for state, number in manifest["state"].value_counts().items():
         click.echo(f"{number} {state}")
     click.echo(f"manifest: {out / 'manifest.csv'}")

@@ -358,6 +358,35 @@ def test_fetch_sends_an_honest_name_and_gives_the_bytes():
 
     with server(answer) as (url, _), crawl.open_session() as session:
         assert crawl.fetch_bytes(session, url).startswith(b"ferlib/")
+        assert b"@" not in crawl.fetch_bytes(session, url)
+
+
+@pytest.mark.parametrize("contact", ["you@example.org", "https://example.org/~you?a=b"])
+def test_a_contact_is_told_to_the_site(tmp_path, contact):
+    told = []
+
+    def answer(handler, path, visit):
+        told.append(handler.headers["User-Agent"])
+        send(handler, jpeg())
+
+    with server(answer) as (url, _):
+        crawl.crawl(ListSource([f"{url}/a"]), "x", 1, tmp_path, quiet=True, contact=contact)
+    assert len(told) == 1 and told[0].startswith("ferlib/") and f"; {contact})" in told[0]
+
+
+@pytest.mark.parametrize(
+    "contact", ["me", "a@b", "a b@c.de", "you@example.org\nX: y", "ftp://a.de", "é@a.de", "a(@b.de"]
+)
+def test_a_contact_that_is_none_is_refused(tmp_path, contact):
+    with pytest.raises(BadInputError, match="neither an e-mail address nor a web page"):
+        crawl.crawl(ListSource([]), "x", 1, tmp_path / "new", contact=contact)
+    assert not (tmp_path / "new").exists()
+
+
+def drip(handler, text, seconds=0.1):
+    for letter in text:
+        handler.wfile.write(letter.encode())
+        time.sleep(seconds)
 
 
 def answer_badly(handler, path, visit):
@@ -386,9 +415,14 @@ def answer_badly(handler, path, visit):
         handler.send_response(200)
         handler.send_header("Content-Length", "1000")
         handler.end_headers()
-        for _ in range(30):
-            handler.wfile.write(b"x")
-            time.sleep(0.1)
+        drip(handler, "x" * 60)
+    elif name == "headers":
+        drip(handler, "HTTP/1.1 200 OK\r\n" + "".join(f"X-{k}: y\r\n" for k in range(9)))
+    elif name == "status":
+        drip(handler, "HTTP/1.1 200 " + "O" * 60)
+    elif name == "chunks":
+        drip(handler, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 0)
+        drip(handler, "1;" + "x" * 60)
     elif name == "short":
         send(handler, b"half", length=8)
     elif name == "gone":
@@ -412,6 +446,9 @@ def answer_badly(handler, path, visit):
         ("bomb", "larger than 20 MB", 1),
         ("silent", "no answer in time", None),
         ("drip", "no answer in time", 1),
+        ("headers", "no answer in time", 1),
+        ("status", "no answer in time", 1),
+        ("chunks", "no answer in time", 1),
         ("short", "connection broke off", 2),
         ("badgzip", "connection broke off", 2),
         ("gone", "no connection", 2),
@@ -419,11 +456,11 @@ def answer_badly(handler, path, visit):
 )
 def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
     limits = QUICK if reason == "no answer in time" else PATIENT
-    with server(answer_badly) as (url, seen), crawl.open_session(limits=limits) as session:
+    with server(answer_badly) as (url, seen), crawl.open_session() as session:
         begin = time.monotonic()
         with pytest.raises(crawl.Rejected, match=f"^{reason}$"):
             crawl.fetch_bytes(session, f"{url}/{path}", limits)
-        assert time.monotonic() - begin < 10
+        assert time.monotonic() - begin < (3 if reason == "no answer in time" else 10)
         assert visits is None or seen[f"/{path}"] == visits
 
 
@@ -442,7 +479,7 @@ def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
     ],
 )
 def test_an_address_that_leads_nowhere_is_rejected(url, reason):
-    with crawl.open_session(limits=QUICK) as session, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
+    with crawl.open_session() as session, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
         crawl.fetch_bytes(session, url, QUICK)
 
 
@@ -470,7 +507,7 @@ def test_the_local_site_is_reached_past_any_proxy(site, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with crawl.open_session(limits=QUICK) as session:
+    with crawl.open_session() as session:
         assert crawl.fetch_bytes(session, f"{site.url}/robots.txt", QUICK)
 
 

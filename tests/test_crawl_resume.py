@@ -2,7 +2,13 @@
 
 import csv
 import io
+import os
+import subprocess
+import sys
 import time
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import pandas as pd
 import pytest
@@ -10,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferlib import crawl, images
-from ferlib.crawl import engine
+from ferlib.crawl import engine, lock
 from ferlib.crawl import manifest as manifests
 from ferlib.errors import CrawlError
 from tests.tools import bench_crawl
@@ -98,7 +104,7 @@ def test_a_killed_run_leaves_parts_that_are_named_or_removed(counted, tmp_path):
     name = first["file"][0]
     (tmp_path / name).rename(tmp_path / f".{name}.01234567.part")
     (tmp_path / f".{'0' * 16}.jpg.01234567.part").write_bytes(b"half")
-    (tmp_path / ".manifest.csv.part").write_bytes(b"half")
+    (tmp_path / ".manifest.part.csv").write_bytes(b"half")
     (tmp_path / ".mine.part").write_bytes(b"not the crawler's")
     before = dict(asked)
     pd.testing.assert_frame_equal(crawl.crawl(site.source(), "faces", 5, tmp_path, quiet=True), first)
@@ -204,3 +210,62 @@ def test_an_error_of_ours_ends_the_crawl_and_is_told(tmp_path, monkeypatch):
         pytest.raises(OSError, match="No space left"),
     ):
         crawl.crawl(ListSource([f"{url}/{k}" for k in range(20)]), "x", 20, tmp_path, quiet=True)
+
+
+# One crawl at a time in a folder
+
+HOLD = """
+import sys, pathlib
+from ferlib.crawl.lock import only_crawl
+with only_crawl(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holding(folder):
+    """Another process that crawls in the folder; killed at the end, as by SIGKILL."""
+    command = [sys.executable, "-c", HOLD, str(folder)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+def test_a_second_crawl_in_a_folder_is_refused_until_the_first_is_gone(counted, tmp_path):
+    site, asked = counted
+    with holding(tmp_path) as other:
+        with pytest.raises(CrawlError, match=rf"another crawl \(process {other.pid}\) is at work in") as told:
+            crawl.crawl(site.source(), "faces", 3, tmp_path, limits=BRISK, quiet=True)
+        assert "\n" not in str(told.value) and asked == {}
+        assert [path.name for path in tmp_path.iterdir()] == [".crawl.lock"]
+        crawl.crawl(site.source(), "faces", 3, tmp_path / "other", limits=BRISK, quiet=True)
+    assert (tmp_path / ".crawl.lock").exists()  # the killed one could not tidy up
+    done = crawl.crawl(site.source(), "faces", 3, tmp_path, limits=BRISK, quiet=True)
+    assert (done["state"] == "ok").sum() == 3 and not (tmp_path / ".crawl.lock").exists()
+
+
+def test_a_lock_file_of_a_number_that_another_process_has_now_stops_nobody(tmp_path):
+    (tmp_path / ".crawl.lock").write_text(str(os.getpid()))
+    with lock.only_crawl(tmp_path):
+        pass
+
+
+def test_many_that_come_at_once_hold_a_folder_one_after_another(tmp_path):
+    inside, most, held = [], [], Counter()
+
+    def visit(number):
+        for _ in range(200):
+            try:
+                with lock.only_crawl(tmp_path):
+                    inside.append(number)
+                    most.append(len(inside))
+                    held[number] += 1
+                    inside.remove(number)
+            except CrawlError:
+                pass
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(visit, range(4)))
+    assert set(most) == {1} and sum(held.values()) == len(most) >= 4

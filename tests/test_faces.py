@@ -19,6 +19,7 @@ from ferlib.boxes import iou
 from ferlib.errors import BadInputError, FerlibError, ImageError, LabelError
 from ferlib.images import load_image, resize
 from ferlib.labels import SEVEN, SIX
+from tests.tools import loopback
 
 NAN = float("nan")
 YUNET = os.environ.get("FERLIB_YUNET")
@@ -77,6 +78,9 @@ def test_yunet_is_the_default_where_it_is_there(photo, monkeypatch):
     assert faces.detect_faces(photo.image, faces.load_cascade()) == haar  # no look for a file
 
 
+DOWNLOAD = yunet._download
+
+
 @pytest.fixture
 def without_yunet(monkeypatch, tmp_path):
     """No variable, an empty cache, and no way out."""
@@ -103,21 +107,18 @@ def test_without_yunet_haar_and_one_line_that_says_so(photo, without_yunet, caps
 
 
 def test_the_model_is_fetched_once_and_compared(without_yunet, monkeypatch, tmp_path):
-    calls = []
-
-    def deliver(url, output_file, pooch):
-        calls.append(url)
-        with open(output_file, "wb") if isinstance(output_file, str) else output_file as file:  # noqa: PTH123
-            file.write(b"model")
-
-    monkeypatch.setattr(yunet, "_download", deliver)
-    with pytest.raises(FerlibError, match="ValueError"):  # pooch: the hash is another
-        yunet.model_file()
-    assert yunet.model_file(fetch=False) is None
-    monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(b"model").hexdigest())
-    assert yunet.model_file() == yunet.model_file() == yunet.model_file(fetch=False)
-    assert yunet.model_file() == tmp_path / "ferlib" / yunet.NAME and len(calls) == 2
-    assert calls[0].startswith("https://github.com/opencv/opencv_zoo/")
+    assert yunet.ADDRESS.startswith("https://github.com/opencv/opencv_zoo/")
+    monkeypatch.setattr(yunet, "_download", DOWNLOAD)
+    with loopback.server(lambda handler, path, visit: loopback.send(handler, b"model")) as (url, visits):
+        monkeypatch.setattr(yunet, "ADDRESS", f"{url}/{yunet.NAME}")
+        with pytest.raises(FerlibError, match="ValueError"):  # pooch: the hash is another
+            yunet.model_file()
+        assert yunet.model_file(fetch=False) is None and not list(tmp_path.rglob("*.onnx"))
+        monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(b"model").hexdigest())
+        assert yunet.model_file() == yunet.model_file() == yunet.model_file(fetch=False)
+    assert visits.total() == 2
+    assert yunet.model_file() == tmp_path / "ferlib" / yunet.NAME
+    assert yunet.model_file().read_bytes() == b"model"
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no network at all"])

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from ferlib import bundle, dataset, evaluate, labels, paths, predict
+from tests.tools import walk_photos
 
 
 def given(name):
@@ -85,3 +86,16 @@ def test_real_photographs_are_read(shipped):
     first = table[table["face"] == 0].assign(name=lambda rows: [Path(file).name for file in rows["file"]])
     right = (first["emotion"].to_numpy() == truth.loc[first["name"]].to_numpy()).mean()
     assert right > 0.4
+
+
+@given("FERLIB_PHOTOS")
+def test_real_photographs_go_through_crawl_labels_and_crop(tmp_path):
+    folder = Path(os.environ["FERLIB_PHOTOS"])
+    legend = pd.read_csv(folder / "legend.csv")
+    manifest, rows = walk_photos.walk(folder, tmp_path)
+    assert (manifest["state"] == "ok").all() and len(manifest) == len(legend)
+    found = {row["detector"]: len(legend) - row["none"] for row in rows}
+    assert all(row["crops"] == len(legend) and row["problems"] == 0 for row in rows)
+    assert min(found["frontalface_default"], found["frontalface_alt2"]) > 0.6 * len(legend)
+    if os.environ.get("FERLIB_YUNET"):
+        assert found["yunet"] > 0.97 * len(legend)

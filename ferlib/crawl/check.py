@@ -18,6 +18,8 @@ SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP
 EXIF_ORIENTATION = 0x0112
 SMALL = 32
 """Side of the gray picture that a perceptual hash is made of; imagehash's own choice for 64 bits."""
+DRAFT = 4 * SMALL
+"""A JPEG's shorter side after decoding, at least: enough for the gray picture above to be the same."""
 FLAT = 8
 """Gray levels between the darkest and the lightest part of a picture that has no structure."""
 FACE_SIDE = 1000
@@ -61,10 +63,14 @@ def check_picture(data: bytes, limits: Limits | None = None) -> Picture:
     try:
         picture = Image.open(io.BytesIO(data), formats=list(SUFFIX_OF.keys() - {"MPO"}))
         suffix = SUFFIX_OF[picture.format]
-        if picture.width * picture.height > limits.max_pixels:
-            raise Rejected(many, picture.width, picture.height)
-        picture.load()
         width, height = picture.size
+        if width * height > limits.max_pixels:
+            raise Rejected(many, width, height)
+        if not limits.min_faces:
+            # Every byte of a JPEG is still decoded, but only its brightness is drawn, and no larger than
+            # the hash needs: half of the time. Does nothing to other formats.
+            picture.draft("L", (DRAFT, DRAFT))
+        picture.load()
         orientation = picture.getexif().get(EXIF_ORIENTATION, 1) if _may_turn(picture) else 1
         if orientation in (5, 6, 7, 8):  # turned by a quarter
             width, height = height, width

@@ -12,13 +12,15 @@ import pandas as pd
 
 from ferlib.crawl.apis import CommonsSource, OpenverseSource
 from ferlib.crawl.copies import Library
-from ferlib.crawl.download import Session, fetch_bytes, fetch_text, open_manners, open_session
+from ferlib.crawl.download import fetch_bytes, fetch_text, open_manners, open_session
 from ferlib.crawl.engine import Engine
 from ferlib.crawl.limits import Limits, Rejected
 from ferlib.crawl.lists import FolderSource, ListSource
+from ferlib.crawl.lock import only_crawl
 from ferlib.crawl.manifest import ManifestWriter, read_manifest, write_lines
 from ferlib.crawl.progress import progress_bar
 from ferlib.crawl.resume import Earlier
+from ferlib.crawl.session import Session
 from ferlib.crawl.site import LocalSite
 from ferlib.crawl.sources import BaiduListSource, BaiduSource, PictureRecord, ResultPage, Source
 from ferlib.errors import BadInputError, CrawlError
@@ -78,6 +80,7 @@ def crawl(
     quiet: bool = False,
     robots: bool = True,
     retry: bool = False,
+    contact: str = "",
 ) -> pd.DataFrame:
     """Fetch results for a keyword until `count` pictures are good, or the source has no more.
 
@@ -90,9 +93,10 @@ def crawl(
     What the folder has is never fetched again nor thrown away: a run that was killed goes on where it
     was, a larger `count` adds, another keyword adds. With `retry` results that were rejected are tried
     again. `robots`: obey each host's robots.txt; the interfaces that Commons and Openverse offer to
-    programs are asked in any case. At most `workers` pictures are fetched at a time. One crawl at a
-    time in a folder. With `quiet` nothing is printed. Raises BadInputError for a bad argument,
-    CrawlError where the source does not answer.
+    programs are asked in any case. At most `workers` pictures are fetched at a time. `contact`: an e-mail
+    address or a web page that goes into the User-Agent, as Wikimedia asks. With `quiet` nothing is
+    printed. Raises BadInputError for a bad argument, CrawlError where the source does not answer, or
+    another crawl is at work in the folder.
     """
     if not keyword.strip():
         raise BadInputError("the keyword is empty; give a word to search for")
@@ -100,39 +104,46 @@ def crawl(
         if value < 1:
             raise BadInputError(f"{name} is {value}; it must be at least 1")
     limits, folder = limits or Limits(), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    earlier = Earlier(folder, source.name, keyword, retry)
-    with warnings.catch_warnings(), open_session(workers + 1, limits) as session:
+    with warnings.catch_warnings(), open_session(workers + 1, contact) as session:
         # of odd files, which are the point here; set before there are threads, which all share it
         warnings.filterwarnings("ignore", module="PIL")
-        manners = open_manners(session, limits, robots)
-        asked = None if getattr(source, "for_programs", False) else manners
-        pages = source.pages(keyword, lambda url, params: fetch_text(session, url, params, limits, asked))
-        pages = _first_must_come(_tell(pages, quiet))
-        library = Library(limits.near_bits)
-        earlier.fill(library)
-        if earlier.outcomes and not quiet:
-            print(f"{len(earlier.outcomes)} results are there from an earlier run and are not fetched again")
-        with ManifestWriter(folder) as manifest, progress_bar(count, " pictures", quiet) as bar:
-            engine = Engine(
-                folder,
-                {"source": source.name, "keyword": keyword},
-                _reader(session, limits, manners),
-                limits,
-                workers,
-                library,
-                earlier.outcomes,
-                manifest,
-            )
-            states = Counter()
-            with closing(engine.run(pages, count)) as decided:  # closes after an interrupt too
-                for state in decided:
-                    states[state] += 1
-                    if not quiet:
-                        bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
-                    bar.update(state == "ok")
-    write_lines(folder, earlier.lines_with(engine.lines, engine.walked))
-    return read_manifest(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        with only_crawl(folder):
+            earlier = Earlier(folder, source.name, keyword, retry)
+            engine = _run(session, source, keyword, count, folder, workers, limits, quiet, robots, earlier)
+            write_lines(folder, earlier.lines_with(engine.lines, engine.walked))
+            return read_manifest(folder)
+
+
+def _run(session, source, keyword, count, folder, workers, limits, quiet, robots, earlier) -> Engine:
+    """The crawl between the manifest that was there and the one that will be; its engine, at rest."""
+    manners = open_manners(session, limits, robots)
+    asked = None if getattr(source, "for_programs", False) else manners
+    pages = source.pages(keyword, lambda url, params: fetch_text(session, url, params, limits, asked))
+    pages = _first_must_come(_tell(pages, quiet))
+    library = Library(limits.near_bits)
+    earlier.fill(library)
+    if earlier.outcomes and not quiet:
+        print(f"{len(earlier.outcomes)} results are there from an earlier run and are not fetched again")
+    with ManifestWriter(folder) as manifest, progress_bar(count, " pictures", quiet) as bar:
+        engine = Engine(
+            folder,
+            {"source": source.name, "keyword": keyword},
+            _reader(session, limits, manners),
+            limits,
+            workers,
+            library,
+            earlier.outcomes,
+            manifest,
+        )
+        states = Counter()
+        with closing(engine.run(pages, count)) as decided:  # closes after an interrupt too
+            for state in decided:
+                states[state] += 1
+                if not quiet:
+                    bar.set_postfix(copies=states["copy"], rejected=states["rejected"], refresh=False)
+                bar.update(state == "ok")
+    return engine
 
 
 def _reader(session: Session, limits: Limits, manners):

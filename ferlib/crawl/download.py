@@ -1,6 +1,5 @@
 """Fetch one file: timeouts, a deadline, a size limit, tries after a pause, redirects step by step."""
 
-import os
 import re
 import time
 from collections.abc import Mapping
@@ -9,17 +8,12 @@ from email.utils import parsedate_to_datetime
 from urllib.parse import urljoin
 
 import requests
-from requests.adapters import HTTPAdapter
-from requests.utils import get_environ_proxies
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
-from ferlib import __version__
 from ferlib.crawl.limits import Limits, Rejected
-from ferlib.crawl.manners import FORBIDDEN, Manners, host_of, is_here
+from ferlib.crawl.manners import FORBIDDEN, Manners
+from ferlib.crawl.session import Session, user_agent
 from ferlib.errors import CrawlError
-
-USER_AGENT = f"ferlib/{__version__} (facial expression tutorial; python-requests/{requests.__version__})"
-"""Says what this is. A site that wants no such visitor can refuse it, and that is its right."""
 
 CHUNK = 1 << 16
 REDIRECTS = 5
@@ -28,49 +22,12 @@ ROBOTS_BYTES = 512_000
 """As much of a robots.txt as RFC 9309 wants to be read."""
 
 
-class Session(requests.Session):
-    """A session that reads the environment once a host and not once a request, and never a .netrc."""
+def open_session(workers: int = 1, contact: str = "") -> Session:
+    """A session for `fetch_bytes`: as many open connections as workers, http and https and nothing else.
 
-    def __init__(self, user_agent: str, connections: int):
-        super().__init__()
-        self.headers["User-Agent"] = user_agent
-        self.trust_env = False
-        self.verify = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or True
-        adapter = HTTPAdapter(max_retries=0, pool_connections=16, pool_maxsize=connections)
-        self.mount("http://", adapter)
-        self.mount("https://", adapter)
-        self._proxies: dict[str, Mapping[str, str]] = {}
-
-    def ask(
-        self, url: str, params: Mapping[str, str] | None, timeout: tuple[float, float]
-    ) -> requests.Response:
-        """One GET, its body not yet read: no redirect followed, no cookie sent or kept.
-
-        `requests.Session.get` merges settings at every call, which takes as long as a small picture's way.
-        """
-        request = requests.PreparedRequest()
-        request.prepare_method("GET")
-        request.prepare_url(url, params)
-        request.headers = self.headers.copy()
-        request.hooks = {"response": []}
-        adapter = self.get_adapter(request.url)
-        return adapter.send(
-            request, stream=True, timeout=timeout, verify=self.verify, proxies=self.proxies_for(request.url)
-        )
-
-    def proxies_for(self, url: str) -> Mapping[str, str]:
-        """What the environment names; never a proxy for a site on this machine, whatever it says."""
-        host = host_of(url)
-        if host not in self._proxies:
-            self._proxies[host] = {} if is_here(url) else get_environ_proxies(url)
-        return self._proxies[host]
-
-
-def open_session(
-    workers: int = 1, limits: Limits | None = None, user_agent: str = USER_AGENT
-) -> requests.Session:
-    """A session for `fetch_bytes`: as many open connections as workers, http and https and nothing else."""
-    return Session(user_agent, max(workers, 1))
+    `contact`: an e-mail address or a web page that goes into the User-Agent; BadInputError for others.
+    """
+    return Session(user_agent(contact), max(workers, 1))
 
 
 def open_manners(session: Session, limits: Limits | None = None, robots: bool = True) -> Manners:
@@ -175,7 +132,7 @@ def _try_often(session, url, limits, params, manners, clock, at_most) -> tuple[b
 def _try_once(session, url, limits, params, clock, at_most) -> tuple[bytes, str | None]:
     """The body, or where a redirect leads."""
     try:
-        response = session.ask(url, params, (limits.connect_s, limits.read_s))
+        response = session.ask(url, params, (limits.connect_s, limits.read_s), clock.end)
     except (requests.ConnectTimeout, requests.ReadTimeout) as error:
         raise _Again("no answer in time", tries=1) from error  # a server that let one wait does so again
     except requests.ConnectionError as error:

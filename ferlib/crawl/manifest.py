@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ferlib import files
 from ferlib.errors import CrawlError
 
 MANIFEST = "manifest.csv"
@@ -128,9 +129,8 @@ def write_lines(folder: str | os.PathLike, lines: Iterable[str]) -> None:
     text = (",".join(COLUMNS) + "\r\n" + "".join(lines)).encode("utf-8")
     if path.is_file() and path.read_bytes() == text:
         return
-    part = path.with_name(f".{MANIFEST}.part")
-    part.write_bytes(text)
-    part.replace(path)
+    with files.whole(path) as part:
+        part.write_bytes(text)
 
 
 class ManifestWriter:
@@ -148,9 +148,8 @@ class ManifestWriter:
             write_lines(folder, (row_line(row) for row in read_rows(folder)))
         elif not data.endswith(b"\n") or whole_length(data) != len(data):
             whole = data[: whole_length(data)]
-            part = path.with_name(f".{MANIFEST}.part")
-            part.write_bytes(whole if whole.endswith(b"\n") else whole + b"\r\n")
-            part.replace(path)
+            with files.whole(path) as part:
+                part.write_bytes(whole if whole.endswith(b"\n") else whole + b"\r\n")
         self._file = path.open("ab", buffering=0)
 
     def write(self, line: str) -> None:

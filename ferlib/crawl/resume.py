@@ -88,7 +88,7 @@ def _put_in_order(folder: Path, rows: list[Row], valid: list[Row]) -> None:
                     part.replace(folder / row["file"])
     for part in itertools.chain.from_iterable(parts.values()):
         part.unlink(missing_ok=True)
-    (folder / ".manifest.csv.part").unlink(missing_ok=True)
+    (folder / ".manifest.part.csv").unlink(missing_ok=True)
     named = {row["file"] for row in valid if row["state"] == "ok"}
     for row in rows:
         if row["state"] == "ok" and row["file"] not in named and _is_there(folder, row["file"]):

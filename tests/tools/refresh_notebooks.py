@@ -1,7 +1,7 @@
 """`make notebooks`: execute the notebooks in place, in order, in a fresh work folder.
 
-Stored outputs then come from one walk, cells are numbered from 1, and no path or time of this
-machine stays in the files.
+Stored outputs then come from one walk, cells are numbered from 1, no path or time of this machine stays
+in the files, and figures have 256 colours, which keeps the files small.
 """
 
 import base64
@@ -39,11 +39,23 @@ def refresh(path: Path) -> None:
         cell.metadata.pop("execution", None)
         for output in cell.get("outputs", []):
             # A widget needs its kernel; without one, the text or picture beside it is what a reader sees.
-            output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+            data = output.get("data", {})
+            data.pop("application/vnd.jupyter.widget-view+json", None)
+            if "image/png" in data:
+                data["image/png"] = packed(data["image/png"])
     set_opening(notebook)
     part = path.with_suffix(".part")
     nbformat.write(notebook, part)
     part.replace(path)
+
+
+def packed(png: str, colors: int = 256) -> str:
+    """A PNG in base64 with a palette, where that is smaller: photographs in a figure become a third as large."""
+    data = base64.b64decode(png)
+    picture = Image.open(io.BytesIO(data)).convert("RGB")
+    small = io.BytesIO()
+    picture.quantize(colors).save(small, "PNG", optimize=True)
+    return base64.b64encode(min(small.getvalue(), data, key=len)).decode()
 
 
 def set_opening(notebook: nbformat.NotebookNode, width: int = 760) -> None:
