@@ -39,12 +39,12 @@ _ALIASES = {
 }
 
 
-def canonical(name: str) -> str:
-    """FER2013's name of an emotion: `"Happiness"` gives `"happy"`; LabelError for an unknown one."""
+def canonical(name: str, known: Sequence[str] = EIGHT) -> str:
+    """FER2013's name of an emotion: `"Happiness"` gives `"happy"`; LabelError for one that is not `known`."""
     key = str(name).strip().lower()
     key = _ALIASES.get(key, key)
-    if key not in EIGHT:
-        raise LabelError(f"unknown emotion {name!r}; known are {', '.join(EIGHT)}")
+    if key not in known:
+        raise LabelError(f"unknown emotion {name!r}; known are {', '.join(known)}")
     return key
 
 
