@@ -88,7 +88,7 @@ def audit(dataset: Dataset, similar: float = SIMILAR) -> Audit:
 
 def blanks(pixels: np.ndarray, deviation: float = BLANK) -> np.ndarray:
     """Pictures of one gray all over, or nearly: bool (n,). pixels: uint8 (n, 48, 48)."""
-    return pixels.reshape(len(pixels), -1).std(axis=1) < deviation
+    return pixels.std(axis=(1, 2)) < deviation
 
 
 def near_copies(pixels: np.ndarray, similar: float = SIMILAR, among: np.ndarray | None = None) -> np.ndarray:

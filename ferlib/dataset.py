@@ -25,8 +25,10 @@ __all__ = [
     "USAGES",
     "Dataset",
     "build_dataset",
+    "check_classes",
     "collect",
     "file_classes",
+    "find_csv",
     "from_drawn",
     "from_faces",
     "group_copies",
@@ -65,17 +67,23 @@ def read_data(path: str | os.PathLike, problems: list[str] | None = None) -> Dat
     Raises DatasetError for anything else.
     """
     path = Path(path)
-    if not path.is_dir():
-        return read_fer2013(path, problems=problems)
-    for folder in (path, path / "fer2013"):
-        for name in CSV_NAMES:
-            for file in (folder / name, folder / f"{name}.gz"):
-                if file.is_file():
-                    return read_fer2013(file, problems=problems)
+    file = find_csv(path)
+    if file is not None:
+        return read_fer2013(file, problems=problems)
     if (path / "faces.csv").is_file():
         return from_faces(path, SEVEN, problems)
     named = file_classes(path / "train") if (path / "classes.json").is_file() else None
     return classfolders.read_folders(path, named, problems)
+
+
+def find_csv(path: str | os.PathLike) -> Path | None:
+    """The CSV of a data set: `path` itself unless it is a folder, else the one that `read_data` takes, or None."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    places = [folder / name for folder in (path, path / "fer2013") for name in CSV_NAMES]
+    files = [file for place in places for file in (place, place.with_name(f"{place.name}.gz"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_fer2013(

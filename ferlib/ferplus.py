@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ferlib.dataset import find_csv, read_fer2013
 from ferlib.errors import BadInputError, DatasetError
 from ferlib.labels import EIGHT, SEVEN, canonical, pick_probabilities
 from ferlib.splits import Dataset
@@ -144,14 +145,36 @@ def relabel(dataset: Dataset, votes: np.ndarray, contempt: str = "keep", unknown
     return Dataset(dataset.pixels[keep], labels[keep], dataset.usage[keep], names)
 
 
+def read_voted(
+    data: str | os.PathLike, votes: str | os.PathLike, contempt: str = "keep", unknown: str = "drop"
+) -> Dataset:
+    """FER2013's CSV (or a folder with it) under the majority labels of FER+'s file; see `relabel`.
+
+    DatasetError for class folders: their pictures are in no order that the votes could follow. No bad
+    row is passed over, because all votes after it would go to the wrong face.
+    """
+    file = find_csv(data)
+    if file is None:
+        raise DatasetError(f"{data}: FER+'s votes go with the rows of FER2013's CSV, not with class folders")
+    faces = read_fer2013(file)
+    return relabel(faces, read_votes(votes, faces), contempt, unknown)
+
+
 def _counted(votes: np.ndarray, contempt: str, unknown: str, outliers: bool) -> np.ndarray:
     """The votes that count: a copy, int64 (n, 10)."""
     for name, value in (("contempt", contempt), ("unknown", unknown)):
         if value not in HANDLING[name]:
             raise BadInputError(f"{name} is {value!r}; it can be {', '.join(HANDLING[name])}")
     counted = np.array(votes)
-    if counted.ndim != 2 or counted.shape[1] != len(VOTES) or counted.dtype.kind not in "iuf" or (counted < 0).any():
-        raise BadInputError(f"votes are numbers from 0 in rows of {len(VOTES)}, got {counted.dtype} {counted.shape}")
+    if (
+        counted.ndim != 2
+        or counted.shape[1] != len(VOTES)
+        or counted.dtype.kind not in "iuf"
+        or (counted < 0).any()
+    ):
+        raise BadInputError(
+            f"votes are numbers from 0 in rows of {len(VOTES)}, got {counted.dtype} {counted.shape}"
+        )
     counted = counted.astype(np.int64)
     if not outliers:
         counted[counted == 1] = 0

@@ -148,7 +148,7 @@ def check_classes(dataset: Dataset, least: int = 2, groups: np.ndarray | None = 
     few = [f"{name} {n}" for name, n in zip(dataset.class_names, counts, strict=True) if n < least]
     if few:
         raise DatasetError(
-            f"too few pictures in a class, at least {least} are needed: {', '.join(few)}; collect more, or "
+            f"too few pictures of a class (at least {least}): {', '.join(few)}; collect more, or "
             "choose classes without (--classes)"
         )
 
