@@ -98,22 +98,76 @@ def crop(annotations: Path, images: Path, out: Path, classes: str, margin: float
 
 @cli.command()
 @click.option("--faces", type=_FOLDER, help="Folder with faces.csv, as `ferlib crop` leaves it.")
-@click.option("--data", type=_FILE, help="A FER2013 CSV instead, gzipped or not.")
+@click.option("--data", type=_FILE, help="A FER2013 CSV or a folder of class folders instead.")
+@click.option("--fetch", help="'contest' or 'mirror': get FER2013 from Kaggle instead, with kagglehub.")
 @click.option("--out", type=_FOLDER, required=True, help="Folder for the CSVs and the class folders.")
-@click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
+@click.option(
+    "--classes", help="'seven' (default), 'six', 'eight', or names: happy,rest or happy+surprise,sad."
+)
+@click.option(
+    "--votes", type=_FILE, help="FER+'s fer2013new.csv: its majority labels replace those of --data."
+)
+@click.option("--contempt", default="drop", show_default=True, help="With --votes: keep, drop or ignore.")
+@click.option("--unknown", default="drop", show_default=True, help="With --votes: drop or ignore.")
+@click.option("--drop-leaks", is_flag=True, help="Without Training rows that have a twin in another part.")
 @click.option("--extra", default=0, show_default=True, help="Drawn faces to add to --faces.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the split and of drawn faces.")
-def dataset(faces: Path | None, data: Path | None, out: Path, classes: str, extra: int, seed: int) -> None:
-    """Make a data set in FER2013's format: emotion_file.csv, three CSVs, class folders."""
-    from ferlib.dataset import build_dataset
+def dataset(faces, data, fetch, out, classes, votes, contempt, unknown, drop_leaks, extra, seed) -> None:
+    """Make a data set in FER2013's format: emotion_file.csv, three CSVs, class folders.
+
+    --drop-leaks also leaves out Training rows that have a copy with another label; `ferlib audit` shows them.
+    """
+    from ferlib import audit, ferplus
+    from ferlib.dataset import collect, write_dataset
     from ferlib.labels import parse_classes
 
-    if (faces is None) == (data is None):
-        raise BadInputError("give either --faces or --data")
-    made = build_dataset(faces, data or "", parse_classes(classes), extra, seed, out)
+    if [faces, data, fetch].count(None) != 2:
+        raise BadInputError("give one of --faces, --data and --fetch, and only one")
+    if votes and faces:
+        raise BadInputError("--votes go with the rows of FER2013: give --data or --fetch")
+    names = parse_classes(classes or ("eight" if votes and contempt == "keep" else "seven"))
+    if fetch:
+        from ferlib.fetch import fetch_fer2013
+
+        data = fetch_fer2013(fetch)
+    problems: list[str] = []
+    if votes:
+        made = ferplus.read_voted(data, votes, contempt, unknown).with_classes(names)
+    else:
+        made = collect(faces, data or "", names, extra, seed, problems)
+    _name_problems(problems)
+    if drop_leaks:
+        whole = len(made)
+        made = audit.drop_leaks(audit.audit(made))
+        click.echo(
+            f"{whole - len(made):6}  Training rows left out: a twin in another part, or a disputed label"
+        )
+    write_dataset(made, out)
     for usage in ("Training", "PublicTest", "PrivateTest"):
         click.echo(f"{len(made.part(usage)):6}  {usage}")
     click.echo(f"data set: {out}")
+
+
+@cli.command()
+@click.argument("data", type=_FILE)
+@click.option("--html", "page", type=_FILE, help="Write a page with the pictures here.")
+def audit(data: Path, page: Path | None) -> None:
+    """Look DATA (a CSV or a folder) through: copies, leaks, labels that differ, blank pictures, classes."""
+    from ferlib import audit, auditpage
+    from ferlib.dataset import read_data
+
+    problems: list[str] = []
+    found = audit.audit(read_data(data, problems))
+    _name_problems(problems)
+    for what, number in audit.summary(found):
+        click.echo(f"{number:6}  {what}")
+    for name, counts in audit.balance(found.dataset):
+        click.echo(f"{sum(counts):6}  {name}: " + ", ".join(map(str, counts)))
+    most, least, times = audit.imbalance(found.dataset)
+    click.echo(f"{times:6.1f}  times as many {most} as {least} in Training")
+    if page:
+        auditpage.write_page(found, page, data.name)
+        click.echo(f"page: {page} (it holds pictures of the data set)")
 
 
 @cli.command()
@@ -138,7 +192,7 @@ def train(data, out, network, epochs, batch_size, augmentation, classes, seed, c
     from ferlib.labels import parse_classes
 
     settings = training.Settings(network, epochs, batch_size, augmentation, seed=seed)
-    rows = dataset.read_fer2013(data).with_classes(parse_classes(classes))
+    rows = dataset.read_data(data).with_classes(parse_classes(classes))
     history = training.train_bundle(
         rows, out, settings, source=data.name, checkpoints=checkpoints, progress=True
     )
@@ -163,7 +217,7 @@ def evaluate(model, data, usage, classes, flip, json_path) -> None:
     from ferlib import bundle, dataset
     from ferlib.evaluate import evaluate_bundle, write_report
 
-    report = evaluate_bundle(bundle.load_bundle(model), dataset.read_fer2013(data), usage, classes, flip=flip)
+    report = evaluate_bundle(bundle.load_bundle(model), dataset.read_data(data), usage, classes, flip=flip)
     if report.get("note"):
         click.echo(report["note"], err=True)
     if json_path:

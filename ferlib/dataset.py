@@ -1,4 +1,4 @@
-"""Data sets of faces in files: FER2013's CSV, cropped faces, drawn faces, and the folder of stage 03.
+"""Data sets of faces in files: FER2013's CSV, class folders, cropped faces, drawn faces, the folder of stage 03.
 
 That folder holds `emotion_file.csv` (FER2013's format), `classes.json` (the names of its labels),
 `train.csv`, `val.csv` and `test.csv` (without Usage), and `train/`, `val/`, `test/` with one folder a
@@ -13,11 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib import fer2013, images
+from ferlib import classfolders, fer2013, images
 from ferlib.errors import DatasetError, ImageError, LabelError
 from ferlib.fer2013 import PIXELS, SIDE, USAGES
 from ferlib.labels import SEVEN, label_of, parse_classes
-from ferlib.splits import Dataset, group_copies, join, split, split_off, test_usage
+from ferlib.splits import Dataset, check_classes, group_copies, join, split, split_off, test_usage
 
 __all__ = [
     "PIXELS",
@@ -25,13 +25,16 @@ __all__ = [
     "USAGES",
     "Dataset",
     "build_dataset",
+    "check_classes",
     "collect",
     "file_classes",
+    "find_csv",
     "from_drawn",
     "from_faces",
     "group_copies",
     "join",
     "load_dataset",
+    "read_data",
     "read_fer2013",
     "read_split",
     "split",
@@ -49,6 +52,38 @@ DRAWN_SIZE = 96
 """Pixels of a drawn picture; its face is about 63 wide, so that 48 still shrinks it."""
 
 _JITTER = 0.06
+
+
+CSV_NAMES = ("emotion_file.csv", "fer2013.csv", "icml_face_data.csv")
+"""The files of a whole data set, as stage 03 and Kaggle name them; gzipped with `.gz` behind."""
+
+
+def read_data(path: str | os.PathLike, problems: list[str] | None = None) -> Dataset:
+    """A data set in any of its shapes, with its own class set and usage.
+
+    A file is read by `read_fer2013`. A folder may hold such a CSV under one of its names (CSV_NAMES, or
+    in `fer2013/`, as the contest's archive has it), or class folders (`classfolders.read_folders`; a
+    `classes.json` in it names their numbers), or `faces.csv` with the faces of stage 02, all Training.
+    Raises DatasetError for anything else.
+    """
+    path = Path(path)
+    file = find_csv(path)
+    if file is not None:
+        return read_fer2013(file, problems=problems)
+    if (path / "faces.csv").is_file():
+        return from_faces(path, SEVEN, problems)
+    named = file_classes(path / "train") if (path / "classes.json").is_file() else None
+    return classfolders.read_folders(path, named, problems)
+
+
+def find_csv(path: str | os.PathLike) -> Path | None:
+    """The CSV of a data set: `path` itself unless it is a folder, else the one that `read_data` takes, or None."""
+    path = Path(path)
+    if not path.is_dir():
+        return path
+    places = [folder / name for folder in (path, path / "fer2013") for name in CSV_NAMES]
+    files = [file for place in places for file in (place, place.with_name(f"{place.name}.gz"))]
+    return next((file for file in files if file.is_file()), None)
 
 
 def read_fer2013(
@@ -233,16 +268,21 @@ def collect(
 ) -> Dataset:
     """The faces of stage 03 with their usage.
 
-    With `data`, the path of a FER2013 CSV: its rows, with its own usage. Without: the faces of
+    With `data`, the path of what `read_data` reads: its rows, with its own usage. Without: the faces of
     `faces_folder` (None for none) and `extra_faces` drawn ones, split 70/10/20. `problems`: see
-    `from_faces` and `read_fer2013`.
+    `from_faces` and `read_data`. Raises DatasetError for a class without a picture, and for one too
+    small to have some in each part.
     """
     if data:
-        return read_fer2013(data, problems=problems).with_classes(class_names)
+        made = read_data(data, problems).with_classes(class_names)
+        check_classes(made, 1)
+        return made
     sets = [from_drawn(extra_faces, seed, class_names, progress)]
     if faces_folder is not None:
         sets.insert(0, from_faces(faces_folder, class_names, problems))
-    return split(join(sets), seed=seed)
+    made = join(sets)
+    check_classes(made, len(USAGES))  # one of each class for each part
+    return split(made, seed=seed)
 
 
 def build_dataset(

@@ -16,6 +16,7 @@ import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -48,8 +49,8 @@ def read_rows(
     Windows line ends, empty lines, no line end after the last row.
 
     Raises DatasetError with the row's number for the first bad row; with a list given as `problems`,
-    bad rows are left out and each adds one line to it. A file that is missing, empty, cut off, or
-    without a header or a good row raises DatasetError in both cases.
+    bad rows are left out and each adds one line to it. A file that is missing, empty, cut off, changed
+    while it is read, or without a header or a good row raises DatasetError in both cases.
     """
     path = Path(path)
     lines = _lines(path)
@@ -119,6 +120,7 @@ def _chunks(path: Path) -> Iterator[bytes | None]:
     number = 1  # of the line that is being read, for the message about a cut-off file
     try:
         with path.open("rb") as raw:
+            before = _state(raw)
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             source = gzip.GzipFile(fileobj=raw) if packed else raw
@@ -127,6 +129,10 @@ def _chunks(path: Path) -> Iterator[bytes | None]:
                 yield chunk
             if raw.tell() == 0:
                 raise DatasetError(f"{path.name}: the file is empty")
+            if _state(raw) != before:
+                raise DatasetError(
+                    f"{path.name}: changed while it was read; let its writer end, then read it again"
+                )
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DatasetError(
             f"{path.name}: the gzip file is cut off or damaged in line {number} ({error}); get it again"
@@ -134,6 +140,12 @@ def _chunks(path: Path) -> Iterator[bytes | None]:
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
     yield None
+
+
+def _state(file: BinaryIO) -> tuple[int, int]:
+    """What changes when somebody writes to an open file."""
+    state = os.fstat(file.fileno())
+    return state.st_size, state.st_mtime_ns
 
 
 def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], with_usage: bool) -> tuple[list, int]:

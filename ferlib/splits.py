@@ -119,15 +119,38 @@ def held_out(
     """A mask bool (n,) of `share` of the rows of each class, taken by whole groups of copies.
 
     For choosing settings on a piece of the Training rows. Raises DatasetError for a share outside 0
-    to 1 or where none or all of the rows would be taken.
+    to 1, where none or all of the rows would be taken, and for what `check_classes` refuses.
     """
     if not 0 < share < 1:
         raise DatasetError(f"the share must lie between 0 and 1, got {share}")
     groups = group_copies(dataset.pixels) if groups is None else groups
+    check_classes(dataset, 2, groups)
     off = _deal(dataset.labels, groups, np.array([1 - share, share]), np.random.default_rng(seed)) == 1
     if not off.any() or off.all():
         raise DatasetError(f"{len(dataset)} faces are too few to split off a share of {share}")
     return off
+
+
+def check_classes(dataset: Dataset, least: int = 2, groups: np.ndarray | None = None) -> None:
+    """DatasetError where a class has fewer than `least` pictures (copies count once), or one alone has any.
+
+    `groups`: as in `split`; default: `group_copies`.
+    """
+    groups = group_copies(dataset.pixels) if groups is None else groups
+    counts = [len(np.unique(groups[dataset.labels == k])) for k in range(len(dataset.class_names))]
+    present = [name for name, count in zip(dataset.class_names, counts, strict=True) if count]
+    known = ", ".join(dataset.class_names)
+    if len(present) < 2:
+        what = f"only {present[0]}" if present else "no face"
+        raise DatasetError(
+            f"the data holds {what} of {known}; two classes are needed to tell one from the other"
+        )
+    few = [f"{name} {n}" for name, n in zip(dataset.class_names, counts, strict=True) if n < least]
+    if few:
+        raise DatasetError(
+            f"too few pictures of a class (at least {least}): {', '.join(few)}; collect more, or "
+            "choose classes without (--classes)"
+        )
 
 
 def split_off(

@@ -11,7 +11,7 @@ import pytest
 
 from ferlib import dataset, images, labels, synth
 
-COMMANDS = ["synth", "crawl", "crop", "dataset", "train", "evaluate", "predict", "run", "doctor"]
+COMMANDS = ["synth", "crawl", "crop", "dataset", "audit", "train", "evaluate", "predict", "run", "doctor"]
 
 
 def ferlib(*args, **kwargs):
@@ -85,6 +85,23 @@ def test_the_way_from_crawl_to_dataset(tmp_path):
     assert len(dataset.read_fer2013(tmp_path / "set" / "emotion_file.csv")) == count + 70
 
 
+def test_audit_and_drop_leaks(tmp_path, drawn_csv):
+    faces = dataset.read_data(drawn_csv)
+    leak = faces.part("PublicTest").select(np.arange(2)).with_usage("Training")
+    dataset.write_fer2013(dataset.join([faces, leak]), tmp_path / "leaky.csv")
+    done = ferlib("audit", tmp_path / "leaky.csv", "--html", tmp_path / "page.html")
+    assert done.returncode == 0 and done.stderr == ""
+    assert "     2  PublicTest rows with an exact twin in Training" in done.stdout
+    assert "data:image" in (tmp_path / "page.html").read_text()
+    done = ferlib("dataset", "--data", tmp_path / "leaky.csv", "--drop-leaks", "--out", tmp_path / "set")
+    assert done.returncode == 0 and "     2  Training rows left out" in done.stdout
+    assert len(dataset.load_dataset(tmp_path / "set")) == len(faces)
+    # and the class folders of what was written are a data set too
+    (tmp_path / "set" / "emotion_file.csv").unlink()
+    done = ferlib("audit", tmp_path / "set")
+    assert done.returncode == 0 and f"{len(faces):6}  faces" in done.stdout
+
+
 def test_train_writes_a_whole_bundle(bundle_folder):
     metadata = json.loads((bundle_folder / "metadata.json").read_text())
     assert metadata["class_names"] == list(labels.SEVEN)
@@ -141,6 +158,14 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
         (["crop", "--annotations", "nowhere", "--images", ".", "--out", "faces"], "nowhere"),
         (["dataset", "--out", "set"], "--faces"),
         (["dataset", "--data", "nowhere.csv", "--out", "set"], "nowhere.csv"),
+        (["dataset", "--data", "{csv}", "--fetch", "mirror", "--out", "set"], "--fetch"),
+        (["dataset", "--fetch", "torrent", "--out", "set"], "torrent"),
+        (["dataset", "--data", "{csv}", "--votes", "nowhere.csv", "--out", "set"], "nowhere.csv"),
+        (["dataset", "--data", "{csv}", "--classes", "good=happy,sad", "--out", "set"], "good=happy"),
+        (["dataset", "--data", "{csv}", "--classes", "eight", "--out", "set"], "contempt 0"),
+        (["train", "--data", "{csv}", "--classes", "eight", "--out", "x"], "contempt 0"),
+        (["audit", "nowhere"], "nowhere"),
+        (["audit", "."], "class folders"),
         (["run", "--data", "nowhere.csv"], "nowhere.csv"),
         (["run", "--classes", "bored,happy"], "bored"),
         (["synth", "faces", "--count", "-3"], "-3"),

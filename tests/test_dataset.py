@@ -452,7 +452,7 @@ def test_split_off():
     for share in (0, 1, -0.2, 7):
         with pytest.raises(DatasetError, match="between 0 and 1"):
             ds.split_off(faces, share)
-    with pytest.raises(DatasetError, match="too few"):
+    with pytest.raises(DatasetError, match="two classes are needed"):
         ds.split_off(make(1), 0.1)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from ferlib import labels
 from ferlib.errors import LabelError
 from ferlib.labels import (
+    EIGHT,
     REST,
     SEVEN,
     SIX,
@@ -22,7 +23,17 @@ seven_part = st.lists(st.sampled_from(SEVEN), min_size=2, max_size=7, unique=Tru
 with_rest = st.lists(st.sampled_from(SEVEN), min_size=1, max_size=6, unique=True).map(
     lambda names: (*names, REST)
 )
-any_set = st.one_of(seven_part, with_rest, st.just(SIX))
+
+
+@st.composite
+def grouped(draw):
+    """Some of the seven in two to four classes, several emotions in one."""
+    emotions = draw(st.lists(st.sampled_from(SEVEN), min_size=2, max_size=7, unique=True))
+    count = draw(st.integers(2, min(4, len(emotions))))
+    return tuple("+".join(sorted(emotions[k::count], key=SEVEN.index)) for k in range(count))
+
+
+any_set = st.one_of(seven_part, with_rest, st.just(SIX), grouped())
 
 
 def test_fer2013s_order():
@@ -72,7 +83,11 @@ def test_system_es_names_are_known(name):
         ("seven", SEVEN),
         (" Six ", SIX),
         ("7", SEVEN),
+        ("eight", EIGHT),
         ("happy,neutral", ("happy", "neutral")),
+        ("surprise+happy, sad+ANGER", ("happy+surprise", "angry+sad")),
+        ("happy+surprise,rest", ("happy+surprise", "rest")),
+        ("contempt,happy", ("contempt", "happy")),
         ("neutral, happy", ("neutral", "happy")),
         ("Happiness,REST", ("happy", "rest")),
         (["sad", "anger"], ("sad", "angry")),
@@ -85,7 +100,8 @@ def test_what_a_classes_parameter_stands_for(given_classes, expected):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "happy", "happy,", ",", "happy,happy", "happy,happiness", "rest,rest", "happy,bored", "eight",
+    ["", "happy", "happy,", ",", "happy,happy", "happy,happiness", "rest,rest", "happy,bored", "nine",
+     "happy+happy,sad", "happy+sad,sad", "happy+rest,sad", "happy+,sad", "happy+surprise", "good=happy,sad",
      [], ["happy"], ("happy", "../../x"), None, 7, ["happy", None]],
 )  # fmt: skip
 def test_a_classes_parameter_without_sense_is_refused(wrong):
@@ -109,6 +125,11 @@ def test_parsing_what_was_parsed_changes_nothing(names):
         (REST, ("happy", REST), 1),
         (REST, SEVEN, None),
         ("Happiness", ("happy", REST), 0),
+        ("sad", ("happy+surprise", "angry+sad"), 1),
+        ("fear", ("happy+surprise", "angry+sad"), None),
+        ("contempt", EIGHT, 7),
+        ("contempt", SEVEN, None),
+        ("contempt", ("happy", REST), 1),
     ],
 )
 def test_the_label_of_an_emotion(emotion, names, label):
@@ -125,7 +146,9 @@ def test_an_unknown_emotion_has_no_label(emotion):
 def test_labels_point_at_their_name(names, emotion):
     label = label_of(emotion, names)
     if label is None:
-        assert emotion not in names and REST not in names
+        assert not any(emotion in name for name in names) and REST not in names
+    elif "+" in names[label]:
+        assert emotion in names[label].split("+")
     else:
         merged = (set(names) == set(SIX) and emotion == "disgust" and names[label] == "angry") or names[
             label
@@ -178,6 +201,10 @@ def test_whole_numbers_in_any_dtype_are_labels():
         (("happy", REST), ("sad", REST)),
         (SIX, SEVEN),
         (SIX, ("disgust", "happy")),
+        (("happy+surprise", "sad"), SEVEN),
+        (("happy+surprise", "sad"), ("happy", "sad")),
+        (("happy+surprise", REST), ("happy", REST)),
+        (("happy", REST), ("happy", "angry+sad")),
     ],
 )
 def test_classes_that_cannot_be_told_apart_again_are_refused(start, end):
@@ -189,6 +216,17 @@ def test_six_in_the_order_of_folders_counts_disgust_as_angry_too():
     assert label_of("disgust", alphabetical(SIX)) == 0
     with pytest.raises(LabelError):
         map_labels([0], alphabetical(SIX), SEVEN)
+
+
+def test_groups_meet_larger_groups():
+    two = ("happy+surprise", "angry+sad")
+    assert map_labels([0, 1], two, ("angry+sad", "happy+surprise")).tolist() == [1, 0]
+    assert map_labels([0, 1], two, ("happy+surprise", REST)).tolist() == [0, 1]
+    assert map_labels([0, 1], two, ("happy+neutral+surprise", "fear")).tolist() == [0, -1]
+    assert map_labels([0, 1, 2], ("happy", "sad", REST), ("happy+sad", REST)).tolist() == [0, 0, 1]
+    assert map_labels(np.arange(6), SIX, ("angry+disgust", "happy")).tolist() == [0, -1, 1, -1, -1, -1]
+    assert map_labels(np.arange(8), EIGHT, SEVEN).tolist() == [*range(7), -1]
+    assert pick_probabilities(np.eye(7), SEVEN, two).tolist()[3] == [1, 0]
 
 
 def test_rest_in_another_order_is_no_loss():

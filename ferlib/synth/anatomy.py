@@ -201,7 +201,7 @@ def sample_units(rng: np.random.Generator, emotion: str) -> dict[int, float]:
 
     `emotion` is one of the seven; LabelError for another.
     """
-    emotion = canonical(emotion)
+    emotion = canonical(emotion, SEVEN)
     strength = rng.uniform(0.7, 1.0)
     units = {}
     for unit, level in EMOTION_AUS[emotion].items():
@@ -224,7 +224,7 @@ def sample_units(rng: np.random.Generator, emotion: str) -> dict[int, float]:
 
 def sample_face(rng: np.random.Generator, emotion: str | None = None) -> Face:
     """A face drawn by lot from `rng`; its expression too when `emotion` is None. LabelError for an unknown emotion."""
-    emotion = canonical(emotion) if emotion is not None else SEVEN[int(rng.integers(7))]
+    emotion = canonical(emotion, SEVEN) if emotion is not None else SEVEN[int(rng.integers(7))]
     age = float(np.clip(rng.gamma(5.0, 7.5), 6, 82))
     skin = int(rng.integers(len(SKIN_TONES)))
     masculine = rng.random() < 0.5
