@@ -230,7 +230,9 @@ def test_a_folder_from_before_the_data_was_noted_is_taken(tmp_path, undisturbed)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(tmp_path):
-    with pytest.raises(BadInputError, match=r"the loss became nan in epoch 1; lower the learning rate"):
+    with pytest.raises(
+        BadInputError, match=r"the loss became nan in epoch 1, batch 2; lower the learning rate"
+    ):
         _train(replace(QUICK, learning_rate=1e38), tmp_path)
     assert not list(tmp_path.iterdir())
 
