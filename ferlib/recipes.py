@@ -1,6 +1,8 @@
 """What a training run is made with, and the named recipes: ours, and the published ones of systems A to E."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from ferlib.errors import BadInputError
 
 
 @dataclass(frozen=True)
@@ -73,3 +75,26 @@ choose, and mirrored them), and every picture is scaled the same way in training
 
 PUBLISHED_EPOCHS = {name: RECIPES[name].epochs for name in ("A", "B", "D", "E", "E-small")}
 """How long the published networks were trained, in epochs; an epoch of A and B is 200 batches of 128."""
+
+
+def recipe(name: str, **changes) -> Settings:
+    """The settings of that name with some of them changed; BadInputError for another name, or a value without sense."""
+    if name not in RECIPES:
+        raise BadInputError(f"unknown recipe {name!r}; known are {', '.join(RECIPES)}")
+    settings = replace(RECIPES[name], **changes)
+    for what, low, high in (
+        ("epochs", 1, 10_000),
+        ("batch_size", 1, 100_000),
+        ("learning_rate", 1e-9, 1e9),
+        ("label_smoothing", 0, 0.99),
+        ("warm_up", 0, 0.99),
+    ):
+        value = getattr(settings, what)
+        if not low <= value <= high:
+            raise BadInputError(f"{what} must lie between {low:g} and {high:g}, got {value:g}")
+    return settings
+
+
+def with_votes(settings: Settings, there: bool) -> Settings:
+    """The settings with half of each target for FER+'s voters, where their file is given and they have no share yet."""
+    return replace(settings, votes=0.5) if there and not settings.votes else settings

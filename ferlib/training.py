@@ -13,10 +13,20 @@ from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, DatasetError
 from ferlib.ferplus import label_shares
 from ferlib.quiet import import_keras
-from ferlib.recipes import RECIPES, Settings
+from ferlib.recipes import RECIPES, Settings, recipe, with_votes
 from ferlib.splits import held_out
 
-__all__ = ["RECIPES", "Settings", "compiled", "fast_precision", "targets", "train", "train_bundle"]
+__all__ = [
+    "RECIPES",
+    "Settings",
+    "compiled",
+    "fast_precision",
+    "recipe",
+    "targets",
+    "train",
+    "train_bundle",
+    "with_votes",
+]
 
 FEWEST = 5
 """Training rows that a class needs; of fewer, next to none could be held out to judge it."""
@@ -163,7 +173,7 @@ def train(
         )
     if done < settings.epochs:
         model.fit(
-            _batches(faces, wanted, batch_size, settings, done * steps, settings.epochs * steps),
+            stream(faces, wanted, batch_size, settings, done * steps, settings.epochs * steps),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=settings.epochs,
@@ -179,7 +189,7 @@ def train(
     return model, history
 
 
-def _batches(faces, wanted, batch_size: int, settings: Settings, first: int, end: int):
+def stream(faces, wanted, batch_size: int, settings: Settings, first: int, end: int):
     """The batches numbered `first` to `end`, whatever share of a pass over the faces an epoch takes."""
     a_pass = len(faces) // batch_size
     done, rest = divmod(first, a_pass)
