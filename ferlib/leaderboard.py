@@ -226,7 +226,10 @@ def plot_leaderboard(table: pd.DataFrame):
         for place, value in zip(places, group["accuracy"], strict=True):
             ax.text(0.01, place, f"{value:.1%}", va="center", color="white", fontsize=9)
     axes[-1, 0].set_xlabel("share of the faces")
-    axes[0, 0].legend(loc="lower right", fontsize=8)
+    named = {}
+    for ax in axes[:, 0]:
+        named |= {label: handle for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)}
+    figure.legend(named.values(), named.keys(), loc="outside lower center", ncols=3, frameon=False)
     return figure
 
 
