@@ -29,6 +29,7 @@ AUGMENTATIONS = {
     "none": Augmentation(),
     "A": Augmentation(flip=True, shear=0.2, zoom=0.2),  # Keras' shear_range=0.2 means 0.2 degrees
     "D": Augmentation(flip=True),
+    "mild": Augmentation(flip=True, turn=8, zoom=0.1, shift=0.06, light=0.15),
     "ours": Augmentation(flip=True, turn=12, shear=6, zoom=0.12, shift=0.08, light=0.2, erase=0.3),
     "strong": Augmentation(flip=True, turn=15, shear=8, zoom=0.16, shift=0.1, light=0.3, erase=0.5),
 }

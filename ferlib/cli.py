@@ -175,32 +175,89 @@ def audit(data: Path, page: Path | None) -> None:
     "--data", type=_FILE, required=True, help="A CSV in FER2013's format; its Training rows are used."
 )
 @click.option("--out", type=_FOLDER, required=True, help="Folder of the bundle to write.")
-@click.option("--network", default="small", show_default=True, help="A, D or small.")
-@click.option("--epochs", default=12, show_default=True)
-@click.option("--batch-size", default=64, show_default=True)
-@click.option("--augmentation", default="ours", show_default=True, help="none, A, D or ours.")
+@click.option(
+    "--recipe",
+    default="light",
+    show_default=True,
+    help="light, shipped, quick-pair; A to E, E-small: as published; hog-svm: a baseline. "
+    "The options below replace single settings of it.",
+)
+@click.option("--network", help="A, B, C, D, E, E-small, small, medium or quick.")
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--augmentation", help="none, A, D, mild, ours or strong.")
+@click.option("--learning-rate", type=float, help="The largest, after the warm-up.")
+@click.option("--schedule", help="cosine (with warm-up), constant, decay (A's) or plateau (D's).")
+@click.option("--warm-up", type=float, help="Share of the steps before the learning rate is full.")
+@click.option("--label-smoothing", type=float)
+@click.option("--averaging/--no-averaging", default=None, help="Keep the running mean of the weights.")
+@click.option("--precision", help="float32, bfloat16, or auto: what the machine does fast.")
+@click.option("--balanced", is_flag=True, default=None, help="Rare classes count as much as frequent ones.")
+@click.option("--seed", type=int)
+@click.option("--votes", "votes_file", type=_FILE, help="FER+'s fer2013new.csv: half of each target.")
 @click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
-@click.option("--seed", default=7, show_default=True)
 @click.option("--checkpoints", type=_FOLDER, help="Folder from which a stopped run goes on.")
-def train(data, out, network, epochs, batch_size, augmentation, classes, seed, checkpoints) -> None:
+def train(data, out, recipe, votes_file, classes, checkpoints, **given) -> None:
     """Train a network and save it as a bundle.
 
     A tenth of the Training rows, split off by groups of copies, chooses the epoch that is kept;
     other rows of the file are not looked at.
     """
-    from ferlib import dataset, training
-    from ferlib.labels import parse_classes
+    from ferlib import dataset, ferplus, training
+    from ferlib.labels import map_labels, parse_classes
 
-    settings = training.Settings(network, epochs, batch_size, augmentation, seed=seed)
-    rows = dataset.read_data(data).with_classes(parse_classes(classes))
+    given = {name: value for name, value in given.items() if value is not None}
+    names = parse_classes(classes)
+    if recipe == "hog-svm":
+        _train_svm(data, out, names, given)
+        return
+    settings = training.with_votes(training.recipe(recipe, **given), votes_file is not None)
+    if votes_file and dataset.find_csv(data) is None:
+        raise BadInputError(f"{data} has no CSV: FER+'s votes go with FER2013's rows in the order of its CSV")
+    rows = dataset.read_data(data)
+    votes = None
+    if votes_file:
+        votes = ferplus.read_votes(votes_file, rows)[map_labels(rows.labels, rows.class_names, names) >= 0]
+    source = data.name + (f", {votes_file.name}" if votes_file else "")
     history = training.train_bundle(
-        rows, out, settings, source=data.name, checkpoints=checkpoints, progress=True
+        rows.with_classes(names), out, settings, source, checkpoints, progress=True, votes=votes
     )
     best = max(history, key=lambda row: row["val_accuracy"])
     click.echo(
         f"epoch {best['epoch']} of {len(history)} kept: {best['val_accuracy']:.1%} right on the held-out tenth"
     )
     click.echo(f"bundle: {out}")
+
+
+def _train_svm(data: Path, out: Path, names: tuple[str, ...], given: dict) -> None:
+    import time
+
+    from ferlib import baselines, dataset
+
+    if set(given) - {"seed"}:
+        raise BadInputError(f"hog-svm has no {', '.join(sorted(given.keys() - {'seed'}))}; give --seed only")
+    rows = dataset.read_data(data).with_classes(names)
+    started = time.perf_counter()
+    svm = baselines.fit_svm(rows, **given)
+    baselines.save_svm(svm, out, data.name, time.perf_counter() - started)
+    click.echo(f"baseline: {out}")
+
+
+@cli.command()
+@click.argument("folders", nargs=-1, required=True, type=_FOLDER)
+@click.option("--out", type=_FOLDER, required=True, help="Folder for leaderboard.csv, .md and .png.")
+def leaderboard(folders, out) -> None:
+    """Compare the models in FOLDERS by the metrics*.json that `ferlib evaluate --json` left in them."""
+    from ferlib import leaderboard
+
+    problems: list[str] = []
+    try:
+        table = leaderboard.leaderboard(folders, problems)
+    finally:
+        _name_problems(problems)
+    leaderboard.write_leaderboard(table, out)
+    click.echo(leaderboard.to_markdown(table))
+    click.echo(f"table and chart: {out}")
 
 
 @cli.command()
@@ -214,10 +271,10 @@ def train(data, out, network, epochs, batch_size, augmentation, classes, seed, c
 @click.option("--json", "json_path", type=_FILE, help="Write the report here.")
 def evaluate(model, data, usage, classes, flip, json_path) -> None:
     """Measure a bundle on a data set: accuracy, confusion matrix, rates by class."""
-    from ferlib import bundle, dataset
+    from ferlib import baselines, dataset
     from ferlib.evaluate import evaluate_bundle, write_report
 
-    report = evaluate_bundle(bundle.load_bundle(model), dataset.read_data(data), usage, classes, flip=flip)
+    report = evaluate_bundle(baselines.load_model(model), dataset.read_data(data), usage, classes, flip=flip)
     if report.get("note"):
         click.echo(report["note"], err=True)
     if json_path:

@@ -1,7 +1,12 @@
 """The networks of the lessons, by name. Pure Keras 3: the same code trains on every backend.
 
 All take float gray pictures (48, 48, 1) with values 0 to 255 and end in a softmax; where a system
-rescales its input, a Rescaling layer inside the network does it, so nobody can forget it.
+rescales its input, a Rescaling layer inside the network does it, so nobody can forget it. System E's
+networks look at colour pictures of 64×64: layers without weights inside them resize the face and
+repeat it three times. `build("E", 7, (64, 64, 3))` is E's as it was published.
+
+Where a published network ends otherwise (E: a sigmoid a class, with binary cross-entropy, whose
+accuracy counts the many right "no"s), ours still ends in the softmax over all classes.
 """
 
 import shutil
@@ -27,6 +32,15 @@ def build(name: str, n_classes: int, input_shape: tuple[int, int, int] = INPUT_S
 
 def _network_a(n_classes: int, input_shape: tuple[int, int, int]):
     """System A's network: 6,907,330 parameters for two classes."""
+    return _wide("A", 3, n_classes, input_shape)
+
+
+def _network_b(n_classes: int, input_shape: tuple[int, int, int]):
+    """System B's network, A's with a first convolution of 1×1: 6,912,199 parameters for seven classes."""
+    return _wide("B", 1, n_classes, input_shape)
+
+
+def _wide(name: str, first: int, n_classes: int, input_shape: tuple[int, int, int]):
     keras = import_keras()
     layers = keras.layers
 
@@ -37,7 +51,7 @@ def _network_a(n_classes: int, input_shape: tuple[int, int, int]):
         [
             layers.Input(input_shape),
             layers.Rescaling(1 / 255),
-            conv(32, 3),
+            conv(32, first),
             conv(32, 5),
             layers.MaxPooling2D(2),
             conv(32, 3),
@@ -51,8 +65,23 @@ def _network_a(n_classes: int, input_shape: tuple[int, int, int]):
             layers.Dropout(0.5),
             layers.Dense(n_classes, activation="softmax", dtype="float32"),
         ],
-        name="A",
+        name=name,
     )
+
+
+def _network_c(n_classes: int, input_shape: tuple[int, int, int]):
+    """System C's network: 1,727,430 parameters for six classes. Its scaling was never stated; ours is 0 to 1."""
+    keras = import_keras()
+    layers = keras.layers
+    stack = [layers.Input(input_shape), layers.Rescaling(1 / 255)]
+    for filters in (32, 64, 128):
+        stack += [layers.Conv2D(filters, 3, padding="same", activation="relu") for _ in range(3)]
+        stack.append(layers.MaxPooling2D(2))
+    stack.append(layers.Flatten())
+    for _ in range(2):
+        stack += [layers.Dense(256, activation="relu"), layers.Dropout(0.3)]
+    stack.append(layers.Dense(n_classes, activation="softmax", dtype="float32"))
+    return keras.Sequential(stack, name="C")
 
 
 def _network_d(n_classes: int, input_shape: tuple[int, int, int]):
@@ -74,6 +103,44 @@ def _network_d(n_classes: int, input_shape: tuple[int, int, int]):
     return keras.Sequential(stack, name="D")
 
 
+def _network_e(n_classes: int, input_shape: tuple[int, int, int]):
+    """System E's main network: 2,650,407 parameters for seven classes."""
+    keras = import_keras()
+    layers = keras.layers
+    inputs = layers.Input(input_shape)
+    x = _as_64_in_colour(inputs)
+    for filters in (32, 64, 128):
+        x = layers.Conv2D(filters, 3, padding="same", activation="relu")(x)
+        x = layers.Conv2D(filters, 3, activation="relu")(x)
+        x = layers.Dropout(0.25)(layers.MaxPooling2D(2)(x))
+    x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32")(layers.Dropout(0.5)(x))
+    return keras.Model(inputs, outputs, name="E")
+
+
+def _network_e_small(n_classes: int, input_shape: tuple[int, int, int]):
+    """System E's first network: 1,626,055 parameters for seven classes."""
+    keras = import_keras()
+    layers = keras.layers
+    inputs = layers.Input(input_shape)
+    x = _as_64_in_colour(inputs)
+    for filters in (32, 64):
+        x = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(x))
+    x = layers.Dense(128, activation="relu")(layers.Flatten()(x))
+    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name="E-small")
+
+
+def _as_64_in_colour(x):
+    """What E's networks look at, 64×64×3 in 0 to 1, from any input: resized, and gray repeated three times."""
+    layers = import_keras().layers
+    if x.shape[1:3] != (64, 64):
+        x = layers.Resizing(64, 64)(x)
+    if x.shape[-1] == 1:
+        x = layers.Concatenate()([x, x, x])
+    return layers.Rescaling(1 / 255)(x)
+
+
 def _small(n_classes: int, input_shape: tuple[int, int, int]):
     """Our own light network: 1,230,503 parameters for seven classes."""
     return _residual("small", (1, 1, 1, 1), n_classes, input_shape)
@@ -84,23 +151,31 @@ def _medium(n_classes: int, input_shape: tuple[int, int, int]):
     return _residual("medium", (1, 1, 2, 1), n_classes, input_shape)
 
 
-def _residual(name: str, pairs: Sequence[int], n_classes: int, input_shape: tuple[int, int, int]):
+def _quick(n_classes: int, input_shape: tuple[int, int, int]):
+    """For two classes in a minute: it starts at half the side, 308,386 parameters for two classes."""
+    return _residual("quick", (1, 1, 1), n_classes, input_shape, stride=2)
+
+
+def _residual(
+    name: str, pairs: Sequence[int], n_classes: int, input_shape: tuple[int, int, int], stride: int = 1
+):
     """3×3 convolutions in pairs with batch normalisation, and a residual way around each pair.
 
-    Each of the four stages halves the side of the maps (48, 24, 12, 6) and widens them; `pairs` says
-    how many pairs each has. The mean of each last map goes to the softmax, so there is no large dense
-    layer to overfit.
+    Each stage halves the side of the maps (48, 24, 12, 6) and widens them; `pairs` says how many pairs
+    each has, `stride` whether the first convolution looks at every place or every second. The mean of
+    each last map goes to the softmax, so there is no large dense layer to overfit.
     """
     keras = import_keras()
     layers = keras.layers
 
-    def conv(x, filters: int, size: int = 3):
-        x = layers.Conv2D(filters, size, padding="same", use_bias=False, kernel_initializer="he_normal")(x)
+    def conv(x, filters: int, size: int = 3, strides: int = 1):
+        options = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
+        x = layers.Conv2D(filters, size, strides, **options)(x)
         return layers.BatchNormalization()(x)
 
     inputs = layers.Input(input_shape)
     x = layers.Rescaling(1 / 127.5, offset=-1)(inputs)
-    x = layers.Activation("relu")(conv(x, 32))
+    x = layers.Activation("relu")(conv(x, 32, strides=stride))
     for stage, count in enumerate(pairs):
         filters = 32 * 2**stage
         if stage:
@@ -114,7 +189,17 @@ def _residual(name: str, pairs: Sequence[int], n_classes: int, input_shape: tupl
     return keras.Model(inputs, outputs, name=name)
 
 
-NETWORKS: dict[str, Callable] = {"A": _network_a, "D": _network_d, "small": _small, "medium": _medium}
+NETWORKS: dict[str, Callable] = {
+    "A": _network_a,
+    "B": _network_b,
+    "C": _network_c,
+    "D": _network_d,
+    "E": _network_e,
+    "E-small": _network_e_small,
+    "small": _small,
+    "medium": _medium,
+    "quick": _quick,
+}
 """Every network by its name; adding one is adding a function here."""
 
 

@@ -1,57 +1,35 @@
 """Train a network on faces: targets, schedule, precision, checkpoints from which a stopped run goes on."""
 
-import csv
-import hashlib
-import json
-import math
-import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
 from ferlib import augment, networks
-from ferlib.bundle import HISTORY_COLUMNS, save_bundle, write_history
+from ferlib.bundle import save_bundle
+from ferlib.checkpoints import fingerprint, resume, savers
 from ferlib.dataset import Dataset
-from ferlib.errors import BadInputError
+from ferlib.errors import BadInputError, DatasetError
 from ferlib.ferplus import label_shares
 from ferlib.quiet import import_keras
+from ferlib.recipes import RECIPES, Settings, recipe, with_votes
 from ferlib.splits import held_out
 
+__all__ = [
+    "RECIPES",
+    "Settings",
+    "compiled",
+    "fast_precision",
+    "recipe",
+    "targets",
+    "train",
+    "train_bundle",
+    "with_votes",
+]
 
-@dataclass(frozen=True)
-class Settings:
-    """What a training run is made with; stored in the bundle's metadata."""
-
-    network: str = "small"
-    epochs: int = 12
-    batch_size: int = 64
-    augmentation: str = "ours"
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.02
-    label_smoothing: float = 0.1
-    warm_up: float = 0.05  # share of the steps
-    votes: float = 0.0  # share of the targets that FER+'s voters have; the rest is FER2013's one label
-    averaging: bool = True  # judge and keep the running mean of the weights over about one epoch
-    precision: str = "auto"  # "float32", "bfloat16", or what the machine does fast
-    seed: int = 7
-
-
-RECIPES = {
-    "light": Settings(),
-    "shipped": Settings(
-        network="medium",
-        epochs=64,
-        batch_size=128,
-        augmentation="strong",
-        learning_rate=2e-3,
-        weight_decay=0.05,
-        label_smoothing=0.0,
-        votes=0.5,
-    ),
-}
-"""Settings by name; `shipped` is how the bundle in `models/` was made."""
+FEWEST = 5
+"""Training rows that a class needs; of fewer, next to none could be held out to judge it."""
 
 
 def fast_precision() -> str:
@@ -70,9 +48,10 @@ def targets(labels: np.ndarray, n_classes: int) -> np.ndarray:
 
 
 def compiled(settings: Settings, n_classes: int, steps_per_epoch: int):
-    """The network of `settings`, ready to fit: AdamW on a cosine that ends near zero."""
+    """The network of `settings`, ready to fit; BadInputError for a name that is not known."""
     keras = import_keras()
     wanted = fast_precision() if settings.precision == "auto" else settings.precision
+    _known("precision", wanted, ("float32", "bfloat16"))
     before = keras.config.dtype_policy()
     keras.config.set_dtype_policy("mixed_bfloat16" if wanted == "bfloat16" else "float32")
     try:
@@ -80,26 +59,72 @@ def compiled(settings: Settings, n_classes: int, steps_per_epoch: int):
         model = networks.build(settings.network, n_classes)
     finally:
         keras.config.set_dtype_policy(before)
+    model.compile(
+        _optimizer(settings, steps_per_epoch),
+        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
+        metrics=["accuracy"],
+    )
+    return model
+
+
+def _optimizer(settings: Settings, steps_per_epoch: int):
+    keras = import_keras()
+    _known("optimizer", settings.optimizer, ("adamw", "adam", "sgd"))
+    rate = _rate(settings, steps_per_epoch)
+    momentum = 1 - 1 / max(2, steps_per_epoch)
+    averaging = {"use_ema": True, "ema_momentum": momentum} if settings.averaging else {}
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, **averaging)
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(rate, **averaging)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **averaging)
+    # what scales and shifts has no reason to be small; only the kernels decay
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+    return optimizer
+
+
+def _rate(settings: Settings, steps_per_epoch: int):
+    """The learning rate: a number, or a schedule over the steps."""
+    schedules = import_keras().optimizers.schedules
+    _known("schedule", settings.schedule, ("cosine", "constant", "decay", "plateau"))
+    if settings.schedule == "decay":  # Keras 2's `decay=1e-6`: 0.2 % less after 2,000 steps
+        return schedules.InverseTimeDecay(settings.learning_rate, decay_steps=1, decay_rate=1e-6)
+    if settings.schedule != "cosine":
+        return settings.learning_rate
     steps = steps_per_epoch * settings.epochs
     warm_up = max(1, int(settings.warm_up * steps))
-    rate = keras.optimizers.schedules.CosineDecay(
+    return schedules.CosineDecay(
         settings.learning_rate / 25,
         decay_steps=max(1, steps - warm_up),
         alpha=0.0,
         warmup_target=settings.learning_rate,
         warmup_steps=warm_up,
     )
-    momentum = 1 - 1 / max(2, steps_per_epoch)
-    averaging = {"use_ema": True, "ema_momentum": momentum} if settings.averaging else {}
-    optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **averaging)
-    # what scales and shifts has no reason to be small; only the kernels decay
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
-    model.compile(
-        optimizer,
-        keras.losses.CategoricalCrossentropy(label_smoothing=settings.label_smoothing),
-        metrics=["accuracy"],
-    )
-    return model
+
+
+def _known(what: str, name: str, names: Sequence[str]) -> None:
+    if name not in names:
+        raise BadInputError(f"unknown {what} {name!r}; known are {', '.join(names)}")
+
+
+def plateau_rate(rate: float, val_losses: Sequence[float]) -> float:
+    """D's learning rate for the next epoch: a tenth whenever two epochs have not improved, at least 1e-5.
+
+    What Keras' `ReduceLROnPlateau(factor=0.1, patience=2, min_lr=1e-5)` would have come to after these
+    validation losses; that callback forgets them when a run is stopped.
+    """
+    best, waited = float("inf"), 0
+    for loss in val_losses:
+        best, waited = (loss, 0) if loss < best - 1e-4 else (best, waited + 1)
+        if waited == 2 and rate > 1e-5:
+            rate, waited = max(rate * 0.1, 1e-5), 0
+    return rate
+
+
+def class_weights(labels: np.ndarray, n_classes: int) -> dict[int, float]:
+    """A weight for each class there is, so that all count alike and the mean weight of a face is 1."""
+    counts = np.bincount(labels, minlength=n_classes)
+    return {k: len(labels) / (np.count_nonzero(counts) * count) for k, count in enumerate(counts) if count}
 
 
 def train(
@@ -120,48 +145,60 @@ def train(
     one; with it the targets are `settings.votes` of it and the rest the labels. With a `checkpoints` folder the state
     after each epoch lies there, and a call with the same settings and data goes on from it. The
     weights of the epoch with the best validation accuracy win. Raises BadInputError for too few
-    faces, labels outside the classes, a folder that another run has filled, and a loss that is no
-    longer a number.
+    faces, labels outside the classes or all the same, a folder that another run has filled, and a loss
+    that is no longer a number; FerlibError where the state cannot be written.
     """
     _check("training", faces, labels, n_classes)
     _check("validation", val_faces, val_labels, n_classes)
     keras = import_keras()
     batch_size = min(settings.batch_size, len(faces))
-    steps = len(faces) // batch_size
+    steps = settings.steps or len(faces) // batch_size
     folder = None if checkpoints is None else Path(checkpoints)
     wanted = targets(labels, n_classes)
     if soft is not None:
         wanted = ((1 - settings.votes) * wanted + settings.votes * soft).astype(np.float32)
-    made_with = asdict(settings) | {"data": _fingerprint(faces, wanted)}
+    made_with = asdict(settings) | {"data": fingerprint(faces, wanted)}
     model = compiled(settings, n_classes, steps)
-    history, best = _resume(folder, made_with, model)
+    history, best = resume(folder, made_with, model)
     done = len(history)
-    saver, keeper = _callbacks(made_with, folder, history, best)
-    if done < settings.epochs:
-        data = augment.batches(
-            faces,
-            wanted,
-            batch_size,
-            augment.by_name(settings.augmentation),
-            settings.seed,
-            first_epoch=done,
-            epochs=settings.epochs - done,
+    saver, keeper = savers(made_with, folder, history, best)
+    extra = []
+    if settings.averaging:
+        extra.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
+    if settings.schedule == "plateau":
+        extra.append(
+            keras.callbacks.LearningRateScheduler(
+                lambda epoch: plateau_rate(settings.learning_rate, [row["val_loss"] for row in history])
+            )
         )
-        averaged = [keras.callbacks.SwapEMAWeights(swap_on_epoch=True)] if settings.averaging else []
+    if done < settings.epochs:
         model.fit(
-            data,
+            stream(faces, wanted, batch_size, settings, done * steps, settings.epochs * steps),
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=settings.epochs,
             validation_data=(val_faces[..., None].astype(np.float32), targets(val_labels, n_classes)),
             validation_batch_size=256,
-            callbacks=[saver, *averaged, keeper, *callbacks],
+            callbacks=[saver, *extra, keeper, *callbacks],
+            class_weight=class_weights(labels, n_classes) if settings.balanced else None,
             shuffle=False,  # the batches come shuffled; True only makes Keras warn
             verbose=verbose,
         )
     if keeper.best is not None:
         model.set_weights(keeper.best)
     return model, history
+
+
+def stream(faces, wanted, batch_size: int, settings: Settings, first: int, end: int):
+    """The batches numbered `first` to `end`, whatever share of a pass over the faces an epoch takes."""
+    a_pass = len(faces) // batch_size
+    done, rest = divmod(first, a_pass)
+    changes = augment.by_name(settings.augmentation)
+    passes = -(-end // a_pass) - done
+    batches = augment.batches(
+        faces, wanted, batch_size, changes, settings.seed, first_epoch=done, epochs=passes
+    )
+    return batches.skip(rest) if rest else batches
 
 
 def _check(part: str, faces: np.ndarray, labels: np.ndarray, n_classes: int) -> None:
@@ -175,108 +212,10 @@ def _check(part: str, faces: np.ndarray, labels: np.ndarray, n_classes: int) -> 
         raise BadInputError(
             f"{part} labels run from {labels.min()} to {labels.max()}, not 0..{n_classes - 1}"
         )
-
-
-def _fingerprint(faces: np.ndarray, wanted: np.ndarray) -> str:
-    """Stands for the training data in `settings.json`: a run that goes on must see the same faces."""
-    digest = hashlib.blake2b(np.ascontiguousarray(faces), digest_size=8)
-    digest.update(np.ascontiguousarray(wanted))
-    return f"{len(faces)} faces, {wanted.shape[1]} classes, {digest.hexdigest()}"
-
-
-def _resume(folder: Path | None, made_with: dict, model):
-    """(history, best weights) of a stopped run, whose state goes into the model; ([], None) without one."""
-    if folder is None:
-        return [], None
-    if (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
-        _rename_parts(folder)  # the run was stopped between its renames
-    if not (folder / "state.keras").is_file():
-        return [], None
-    there = json.loads((folder / "settings.json").read_text())
-    if there != {key: value for key, value in made_with.items() if key in there}:
-        changed = [key for key in made_with if there.get(key) != made_with[key]]
+    if part == "training" and labels.min() == labels.max():
         raise BadInputError(
-            f"{folder} holds a run with other settings ({', '.join(changed)}); "
-            "finish it with those, or remove the folder"
+            f"all training faces have the label {labels[0]}; give faces of two classes or more"
         )
-    with (folder / "history.csv").open(newline="") as file:
-        history = [{**row, "epoch": int(row["epoch"])} for row in _numbers(csv.DictReader(file))]
-    # into a model compiled anew: a loaded optimizer no longer knows which weights are not to decay
-    state = import_keras().models.load_model(folder / "state.keras")
-    model.set_weights(state.get_weights())
-    model.optimizer.build(model.trainable_variables)
-    for variable, saved in zip(model.optimizer.variables, state.optimizer.variables, strict=True):
-        variable.assign(saved)
-    with np.load(folder / "best.npz") as kept:
-        best = [kept[f"w{k}"] for k in range(len(model.weights))]
-        for k, state in enumerate(_random_states(model)):
-            if f"random{k}" in kept.files:
-                state.assign(kept[f"random{k}"])
-    return history, best
-
-
-def _random_states(model) -> list:
-    """Where the random numbers of dropout stand; Keras saves them with no model."""
-    return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
-
-
-def _numbers(rows) -> list[dict]:
-    return [{key: float(value) for key, value in row.items()} for row in rows]
-
-
-def _callbacks(made_with: dict, folder: Path | None, history: list[dict], best_before: list | None):
-    """Two callbacks: one saves each epoch's state, one fills `history` and keeps the best weights.
-
-    They stand on either side of Keras' SwapEMAWeights: the state wants the weights that are being
-    trained, the best ones are the averaged weights that validation has seen.
-    """
-    keras = import_keras()
-
-    class Saver(keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if not math.isfinite(logs["loss"]):
-                raise BadInputError(
-                    f"the loss became {logs['loss']} in epoch {epoch + 1}; lower the learning rate"
-                )
-            if folder is not None:
-                folder.mkdir(parents=True, exist_ok=True)
-                (folder / "history.part.csv").unlink(missing_ok=True)
-                self.model.save(folder / "state.part.keras")
-
-    class Keeper(keras.callbacks.Callback):
-        best = best_before
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.started = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            row = {"epoch": epoch + 1, **{k: float(logs[k]) for k in HISTORY_COLUMNS[1:5]}}
-            row["seconds"] = round(time.perf_counter() - self.started, 2)
-            if row["val_accuracy"] > max((r["val_accuracy"] for r in history), default=-1):
-                self.best = self.model.get_weights()
-            history.append(row)
-            if folder is not None:
-                _save_state(folder, made_with, history, self.best, _random_states(self.model))
-
-    return Saver(), Keeper()
-
-
-def _save_state(folder: Path, made_with: dict, history: list[dict], best: list, random: list) -> None:
-    """Write the rest of a state beside, then rename all of it; the history is the last of both."""
-    arrays = {f"w{k}": weight for k, weight in enumerate(best)}
-    arrays |= {f"random{k}": state.numpy() for k, state in enumerate(random)}
-    np.savez(folder / "best.part.npz", **arrays)
-    (folder / "settings.part.json").write_text(json.dumps(made_with, indent=1))
-    write_history(history, folder / "history.part.csv")
-    _rename_parts(folder)
-
-
-def _rename_parts(folder: Path) -> None:
-    for name in ("state.keras", "best.npz", "settings.json", "history.csv"):
-        stem, suffix = name.split(".")
-        part = folder / f"{stem}.part.{suffix}"
-        if part.is_file():  # else it was renamed before the run was stopped
-            part.replace(folder / name)
 
 
 def train_bundle(
@@ -301,6 +240,7 @@ def train_bundle(
         )
     mine = rows.usage == "Training"
     rows = rows.part("Training")
+    _check_classes(rows)
     off = held_out(rows, 0.1, settings.seed)
     fitted, kept = rows.select(~off), rows.select(off)
     n_classes = len(rows.class_names)
@@ -323,21 +263,43 @@ def train_bundle(
     return history
 
 
+def _check_classes(rows: Dataset) -> None:
+    """DatasetError where a class has too few rows to be learned and judged."""
+    counts = rows.counts()
+    few = [
+        f"{name} ({count})" for name, count in zip(rows.class_names, counts, strict=True) if count < FEWEST
+    ]
+    if not few:
+        return
+    if np.count_nonzero(counts) == 1:
+        name = rows.class_names[counts.argmax()]
+        raise DatasetError(
+            f"all {len(rows)} Training rows show {name}; a network needs two classes or more to tell apart"
+        )
+    raise DatasetError(
+        f"too few Training rows of {', '.join(few)}; collect at least {FEWEST} of each, "
+        "or leave the class out with --classes"
+    )
+
+
 def _progress_bar(keras, epochs: int):
-    """A line an epoch with the time left, on stderr."""
+    """One line on stderr: how far, the time left, the figures of the last epoch."""
     from tqdm import tqdm
 
     class Bar(keras.callbacks.Callback):
-        def on_train_begin(self, logs=None):
-            self.bar = None
+        bar = None
 
         def on_epoch_begin(self, epoch, logs=None):
+            steps = self.params["steps"]
             if self.bar is None:
-                self.bar = tqdm(total=epochs, initial=epoch, unit="epoch")
+                self.bar = tqdm(total=epochs * steps, initial=epoch * steps, unit="batch", mininterval=1)
+            self.bar.set_description(f"epoch {epoch + 1} of {epochs}")
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.bar.update()
 
         def on_epoch_end(self, epoch, logs=None):
-            self.bar.set_postfix({k: f"{v:.3f}" for k, v in logs.items()}, refresh=False)
-            self.bar.update()
+            self.bar.set_postfix({k: f"{logs[k]:.3f}" for k in ("loss", "val_accuracy")})
 
         def on_train_end(self, logs=None):
             self.bar.close()

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 
@@ -11,7 +12,19 @@ import pytest
 
 from ferlib import dataset, images, labels, synth
 
-COMMANDS = ["synth", "crawl", "crop", "dataset", "audit", "train", "evaluate", "predict", "run", "doctor"]
+COMMANDS = [
+    "synth",
+    "crawl",
+    "crop",
+    "dataset",
+    "audit",
+    "train",
+    "evaluate",
+    "leaderboard",
+    "predict",
+    "run",
+    "doctor",
+]
 
 
 def ferlib(*args, **kwargs):
@@ -109,6 +122,45 @@ def test_train_writes_a_whole_bundle(bundle_folder):
     assert len(pd.read_csv(bundle_folder / "history.csv")) == 1
 
 
+def test_a_recipe_gives_the_settings_and_options_replace_single_ones(tmp_path, drawn_csv):
+    out = tmp_path / "quick"
+    changes = [
+        "--epochs",
+        1,
+        "--label-smoothing",
+        0.2,
+        "--balanced",
+        "--no-averaging",
+        "--precision",
+        "float32",
+    ]
+    done = ferlib("train", "--data", drawn_csv, "--recipe", "quick-pair", "--out", out, *changes)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1 of 1" in done.stderr and re.search(r"\d\d:\d\d<00:00", done.stderr)  # the time left
+    settings = json.loads((out / "metadata.json").read_text())["settings"]
+    wanted = {
+        "network": "quick",
+        "epochs": 1,
+        "label_smoothing": 0.2,
+        "balanced": True,
+        "learning_rate": 4e-3,
+    }
+    assert {name: settings[name] for name in wanted} == wanted
+
+
+def test_from_a_baseline_to_the_leaderboard(tmp_path, bundle_folder, drawn_csv):
+    svm = tmp_path / "hog-svm"
+    assert ferlib("train", "--data", drawn_csv, "--recipe", "hog-svm", "--out", svm).returncode == 0
+    done = ferlib("evaluate", "--model", svm, "--data", drawn_csv, "--json", svm / "metrics.json")
+    assert done.returncode == 0, done.stderr
+    done = ferlib("leaderboard", svm, bundle_folder / "nowhere", "--out", tmp_path / "board")
+    assert done.returncode == 0 and "nowhere: no metrics.json" in done.stderr
+    table = pd.read_csv(tmp_path / "board" / "leaderboard.csv")
+    assert set(table["name"]) == {"hog-svm", "majority"} and "| hog-svm |" in done.stdout
+    report = json.loads((svm / "metrics.json").read_text())
+    assert table.set_index("name")["accuracy"]["hog-svm"] == pytest.approx(report["accuracy"])
+
+
 @pytest.mark.parametrize("classes", [None, "happy,neutral"])
 def test_evaluate_writes_its_report(tmp_path, bundle_folder, drawn_csv, classes):
     out = tmp_path / "report.json"
@@ -148,6 +200,12 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
         (["train", "--data", "{csv}", "--out", "x", "--classes", "happy,bored"], "bored"),
         (["train", "--data", "{csv}", "--out", "x", "--augmentation", "wild"], "augmentation"),
         (["train", "--data", "{csv}"], "--out"),
+        (["train", "--data", "{csv}", "--out", "x", "--recipe", "best"], "unknown recipe"),
+        (["train", "--data", "{csv}", "--out", "x", "--epochs", "0"], "epochs"),
+        (["train", "--data", "{csv}", "--out", "x", "--recipe", "shipped"], "voters"),
+        (["train", "--data", "{csv}", "--out", "x", "--votes", "nowhere.csv"], "nowhere.csv"),
+        (["train", "--data", "{csv}", "--out", "x", "--recipe", "hog-svm", "--epochs", "3"], "epochs"),
+        (["leaderboard", "--out", "board"], "FOLDERS"),
         (["evaluate", "--model", "nowhere", "--data", "{csv}"], "metadata.json"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--usage", "Weekend"], "Weekend"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--classes", "happy"], "two classes"),

@@ -1,5 +1,7 @@
 import re
 import shutil
+from itertools import chain
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,10 +14,69 @@ keras = import_keras()
 
 
 @pytest.mark.parametrize(
-    "name, n_classes, parameters", [("A", 2, 6_907_330), ("D", 7, 4_478_727), ("D", 2, 4_476_162)]
+    "name, n_classes, parameters",
+    [
+        ("A", 2, 6_907_330),
+        ("B", 7, 6_912_199),
+        ("C", 6, 1_727_430),
+        ("D", 7, 4_478_727),
+        ("D", 2, 4_476_162),
+        ("E", 7, 2_650_407),
+        ("E-small", 7, 1_626_055),
+    ],
 )
 def test_parameter_counts_of_the_reference_systems(name, n_classes, parameters):
     assert networks.build(name, n_classes).count_params() == parameters
+
+
+@pytest.mark.parametrize("name", ["E", "E-small"])
+def test_e_as_published_takes_64_by_64_in_colour_and_has_the_same_weights(name):
+    ours, published = networks.build(name, 7), networks.build(name, 7, (64, 64, 3))
+    assert ours.input_shape == (None, 48, 48, 1) and published.input_shape == (None, 64, 64, 3)
+    assert [w.shape for w in ours.weights] == [w.shape for w in published.weights]
+    published.set_weights(ours.get_weights())
+    gray = np.random.default_rng(0).integers(0, 256, (2, 48, 48, 1)).astype(np.float32)
+    large = keras.ops.image.resize(gray, (64, 64), interpolation="bilinear")
+    colour = keras.ops.repeat(large, 3, axis=-1)
+    np.testing.assert_allclose(ours(gray).numpy(), published(colour).numpy(), atol=1e-5)
+
+
+def _outline(model) -> list[tuple]:
+    """(kind, filters or units, size or rate, padding) of each layer that computes."""
+    found = []
+    for layer in model.layers:
+        config = layer.get_config()
+        if isinstance(layer, keras.layers.Conv2D):
+            found.append(("conv", config["filters"], config["kernel_size"][0], config["padding"]))
+        elif isinstance(layer, keras.layers.Dense):
+            found.append(("dense", config["units"]))
+        elif isinstance(layer, keras.layers.Dropout):
+            found.append(("drop", config["rate"]))
+        elif isinstance(layer, keras.layers.MaxPooling2D):
+            found.append(("pool", config["pool_size"][0]))
+    return found
+
+
+def test_networks_b_c_e_layer_by_layer():
+    b = _outline(networks.build("B", 7))
+    assert b[0] == ("conv", 32, 1, "same") and b[1:-1] == _outline(networks.build("A", 7))[1:-1]
+    block = [[("conv", n, 3, "same")] * 3 + [("pool", 2)] for n in (32, 64, 128)]
+    assert _outline(networks.build("C", 6)) == [
+        *chain(*block),
+        *[("dense", 256), ("drop", 0.3)] * 2,
+        ("dense", 6),
+    ]
+    e = [
+        [("conv", n, 3, "same"), ("conv", n, 3, "valid"), ("pool", 2), ("drop", 0.25)] for n in (32, 64, 128)
+    ]
+    assert _outline(networks.build("E", 7)) == [*chain(*e), ("dense", 512), ("drop", 0.5), ("dense", 7)]
+    small = [[("conv", n, 3, "valid"), ("pool", 2)] for n in (32, 64)]
+    assert _outline(networks.build("E-small", 7)) == [*chain(*small), ("dense", 128), ("dense", 7)]
+
+
+def test_no_network_names_a_backend():
+    source = Path(networks.__file__).read_text(encoding="utf-8")
+    assert not re.search(r"\btf\.|tensorflow", source)
 
 
 def test_the_light_network_is_light():
@@ -71,7 +132,9 @@ def test_networks_rescale_for_themselves(name, low, high):
 
 
 def test_an_unknown_name_is_refused_with_those_known():
-    with pytest.raises(BadInputError, match=r"unknown network 'vgg'; known are A, D, small"):
+    with pytest.raises(
+        BadInputError, match=r"unknown network 'vgg'; known are A, B, C, D, E, E-small, small"
+    ):
         networks.build("vgg", 7)
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from ferlib import networks, training
 from ferlib.bundle import load_bundle
-from ferlib.errors import BadInputError
+from ferlib.errors import BadInputError, FerlibError
 from ferlib.quiet import import_keras
-from ferlib.training import Settings, train
+from ferlib.training import RECIPES, Settings, train
 
 keras = import_keras()
 
@@ -230,15 +230,196 @@ def test_a_folder_from_before_the_data_was_noted_is_taken(tmp_path, undisturbed)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_leaves_the_last_good_state(tmp_path):
-    with pytest.raises(BadInputError, match=r"the loss became nan in epoch 1; lower the learning rate"):
+    with pytest.raises(
+        BadInputError, match=r"the loss became nan in epoch 1, batch 2; lower the learning rate"
+    ):
         _train(replace(QUICK, learning_rate=1e38), tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_state_that_cannot_be_written_leaves_the_one_before_and_says_so(tmp_path, undisturbed, monkeypatch):
+    with pytest.raises(KeyboardInterrupt):
+        train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, QUICK, tmp_path, [_StopAfter(1)])
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+
+    def full(file, **arrays):
+        Path(file).write_bytes(b"half of it")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", full)
+        line = r"state after epoch 2 could not be written .*No space left.*after epoch 1 is still there"
+        with pytest.raises(FerlibError, match=line):
+            _train(folder=tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    _same(_train(folder=tmp_path), undisturbed)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="RLIMIT_FSIZE")
+def test_a_model_that_does_not_fit_on_the_disk_is_one_line(tmp_path):
+    """The system itself refuses to write more: files may have 9,000 bytes, a tenth of the state's."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (9_000, limits[1]))
+    try:
+        with pytest.raises(FerlibError, match=r"state after epoch 1 could not .*; there is no earlier state"):
+            _train(folder=tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert not list(tmp_path.iterdir())
+
+
+def _other_weights(folder):
+    other = keras.Sequential([keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
+    other.compile("adam", "mse")
+    other.save(folder / "state.keras")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        _other_weights,
+        lambda folder: (folder / "state.keras").write_bytes(b"PK half a file"),
+        lambda folder: (folder / "best.npz").write_bytes(b""),
+        lambda folder: (folder / "best.npz").unlink(),
+        lambda folder: (folder / "history.csv").unlink(),
+        lambda folder: (folder / "settings.json").write_text("{"),
+    ],
+    ids=["other network", "broken state", "empty best", "no best", "no history", "broken settings"],
+)
+def test_a_state_of_another_network_or_a_broken_one_is_refused_and_left_alone(tmp_path, spoil):
+    _train(replace(QUICK, epochs=1), tmp_path)
+    spoil(tmp_path)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(BadInputError, match=r"holds no state of this network .*; restore its files"):
+        _train(replace(QUICK, epochs=1), tmp_path)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_folder_from_before_a_setting_was_known_was_made_with_its_default(tmp_path, undisturbed):
+    with pytest.raises(KeyboardInterrupt):
+        train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, QUICK, tmp_path, [_StopAfter(1)])
+    there = json.loads((tmp_path / "settings.json").read_text())
+    (tmp_path / "settings.json").write_text(
+        json.dumps(
+            {k: v for k, v in there.items() if k not in ("optimizer", "schedule", "steps", "balanced")}
+        )
+    )
+    with pytest.raises(BadInputError, match=r"other settings \(balanced\)"):
+        _train(replace(QUICK, balanced=True), tmp_path)
+    _same(_train(folder=tmp_path), undisturbed)
+
+
+@pytest.mark.parametrize("steps", [3, 5])
+def test_an_epoch_of_any_number_of_batches_goes_on_where_it_was(tmp_path, steps):
+    """A pass over the 64 faces is four batches."""
+    settings = replace(
+        QUICK, steps=steps, schedule="plateau", optimizer="adam", balanced=True, averaging=False
+    )
+    whole = _train(settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, settings, tmp_path, [_StopAfter(2)])
+    _same(_train(settings, tmp_path), whole)
+
+
+@pytest.mark.parametrize("name", [n for n in RECIPES if n not in ("light", "shipped")])
+def test_every_recipe_trains(name):
+    settings = replace(RECIPES[name], network="tiny", epochs=1, steps=2, precision="float32")
+    _, history = _train(settings)
+    assert len(history) == 1 and np.isfinite(history[0]["loss"])
+
+
+@pytest.mark.parametrize(
+    "name, optimizer, rate",
+    [("A", "SGD", 0.01), ("B", "SGD", 0.01), ("D", "Adam", 5e-4), ("E", "Adam", 1e-3)],
+)
+def test_the_published_optimizers(name, optimizer, rate):
+    settings = replace(RECIPES[name], network="tiny", precision="float32")
+    made = training.compiled(settings, 2, steps_per_epoch=200).optimizer
+    assert type(made).__name__ == optimizer and float(made.learning_rate) == pytest.approx(rate)
+    if optimizer == "SGD":
+        assert made.momentum == 0.9 and made.nesterov
+        # Keras 2: rate / (1 + decay * steps)
+        assert float(made._learning_rate(2000)) == pytest.approx(0.01 / (1 + 1e-6 * 2000))
+
+
+def test_the_plateau_is_that_of_keras():
+    losses = [3.0, 2.0, 2.1, 2.2, 1.9, 1.95, 1.99, 2.0, 2.0, 2.0, 1.0, 1.0, 1.0]
+    keras_own = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.1, patience=2, min_lr=1e-5)
+    model = _tiny(2, (48, 48, 1))
+    model.compile(keras.optimizers.Adam(5e-4), "categorical_crossentropy")
+    keras_own.set_model(model)
+    keras_own.on_train_begin()
+    for epoch, loss in enumerate(losses):
+        keras_own.on_epoch_end(epoch, {"val_loss": loss})
+        ours = training.plateau_rate(5e-4, losses[: epoch + 1])
+        assert ours == pytest.approx(float(model.optimizer.learning_rate), rel=1e-4), epoch
+
+
+def test_class_weights_make_all_classes_count_alike():
+    weights = training.class_weights(np.array([0] * 6 + [2] * 2), 3)
+    assert weights == {0: 8 / (2 * 6), 2: 8 / (2 * 2)}
+    assert 6 * weights[0] == pytest.approx(2 * weights[2]) and 6 * weights[0] + 2 * weights[2] == 8
+
+
+def test_balanced_training_reads_the_rare_class_more_often():
+    faces, labels = _problem(200, seed=4)
+    keep = (labels == 0) | (np.arange(200) % 10 == 1)
+    said = {}
+    for balanced in (False, True):
+        settings = replace(QUICK, epochs=4, balanced=balanced, averaging=False, learning_rate=1e-3)
+        model, _ = _train(settings, faces=faces[keep], labels=labels[keep])
+        said[balanced] = model.predict(VAL_FACES[..., None].astype(np.float32), verbose=0)[:, 1].mean()
+    assert said[True] > said[False]
+
+
+@pytest.mark.parametrize(
+    "changes, line",
+    [
+        ({"name": "best"}, "unknown recipe 'best'; known are light, shipped"),
+        ({"name": "light", "epochs": 0}, "epochs must lie between 1"),
+        ({"name": "A", "batch_size": -1}, "batch_size must lie between 1"),
+        ({"name": "A", "learning_rate": 0.0}, "learning_rate must lie"),
+        ({"name": "A", "learning_rate": float("nan")}, "learning_rate must lie"),
+        ({"name": "A", "label_smoothing": 1.0}, "label_smoothing must lie between 0 and 0.99, got 1"),
+        ({"name": "A", "warm_up": 2.0}, "warm_up must lie"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(changes, line):
+    with pytest.raises(BadInputError, match=line):
+        training.recipe(**changes)
+
+
+def test_a_recipe_changes_in_single_settings_only():
+    assert training.recipe("D", epochs=3) == replace(RECIPES["D"], epochs=3)
+    assert training.with_votes(RECIPES["light"], True).votes == 0.5
+    assert training.with_votes(RECIPES["shipped"], False) == RECIPES["shipped"]
+
+
+@pytest.mark.parametrize(
+    "counts, line",
+    [
+        ((60, 0), "all 60 Training rows show happy"),
+        ((60, 4), r"too few Training rows of neutral \(4\); collect at least 5"),
+    ],
+)
+def test_a_class_of_too_few_rows_is_refused_by_its_name(tmp_path, counts, line):
+    from ferlib.dataset import Dataset
+
+    labels = np.repeat(np.arange(2), counts)
+    faces = np.random.default_rng(0).integers(0, 256, (len(labels), 48, 48), dtype=np.uint8)
+    rows = Dataset(faces, labels, np.full(len(labels), "Training"), ("happy", "neutral"))
+    with pytest.raises(BadInputError, match=line):
+        training.train_bundle(rows, tmp_path / "m", QUICK, "two")
+    assert not (tmp_path / "m").exists()
 
 
 @pytest.mark.parametrize(
     "change, line",
     [
         ({"labels": np.where(LABELS == 1, 2, 0)}, r"training labels run from 0 to 2, not 0\.\.1"),
+        ({"labels": np.ones_like(LABELS)}, "all training faces have the label 1"),
         ({"labels": LABELS - 1}, r"training labels run from -1 to 0"),
         ({"val_labels": VAL_LABELS + 1}, r"validation labels run from 1 to 2"),
         ({"faces": FACES[:3], "labels": LABELS[:3]}, "3 training faces are too few for 2 classes"),
@@ -254,7 +435,16 @@ def test_bad_input_is_refused_before_any_training(change, line):
         _train(**change)
 
 
-@pytest.mark.parametrize("change", [{"network": "vgg"}, {"augmentation": "most"}])
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"network": "vgg"},
+        {"augmentation": "most"},
+        {"optimizer": "lion"},
+        {"schedule": "up"},
+        {"precision": "int8"},
+    ],
+)
 def test_unknown_names_in_the_settings_are_refused(change):
     with pytest.raises(BadInputError, match=r"unknown .* known are"):
         _train(replace(QUICK, **change))
