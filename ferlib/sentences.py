@@ -1,0 +1,73 @@
+"""The figures of an evaluation as text: for its page and for a model's card. Works on the plain report."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """A share as text, "–" where it is not a number."""
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"
+
+
+def span(interval: Sequence[float]) -> str:
+    """An interval as text."""
+    return f"{interval[0]:.1%} to {interval[1]:.1%}"
+
+
+def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+    """The figures of a report as rows of text: name, value, 95 % interval or a remark. For page and card."""
+    bounds = report.get("bootstrap", {})
+    rows = [
+        ("accuracy", f"{report['accuracy']:.2%}", span(report["interval"])),
+        ("balanced accuracy", percent(report["balanced_accuracy"], 2), _span(bounds, "balanced_accuracy")),
+        ("macro F1", f"{report['macro_f1']:.3f}", _span(bounds, "macro_f1")),
+        ("majority baseline", f"{report['majority_baseline']:.2%}", f"always {report['majority_class']}"),
+    ]
+    if "top_2" in report:
+        rows.append(("top 2", f"{report['top_2']:.2%}", "the truth is among the two likeliest classes"))
+    twins = report.get("without_twins")
+    if twins:
+        remark = f"{span(twins['interval'])}; {twins['twins']:,} rows with an exact copy in Training left out"
+        rows.append(("accuracy without twins", f"{twins['accuracy']:.2%}", remark))
+    pair = report.get("pair")
+    if pair:
+        name = " against ".join(pair["class_names"])
+        rows.append((name, f"{pair['accuracy']:.2%}", f"{span(pair['interval'])}; {pair['n']:,} rows"))
+    return rows
+
+
+def _span(bounds: Mapping, key: str) -> str:
+    return span(bounds[key]) if key in bounds else ""
+
+
+def vote_lines(report: Mapping[str, Any]) -> list[str]:
+    """What FER+'s voters said, in sentences; none without `votes`."""
+    votes = report.get("votes")
+    if not votes:
+        return []
+    wrong, doubt = votes["mistakes"], votes["label_errors"]
+    return [
+        f"FER+'s voters, by majority, give FER2013's own label to {votes['voters']['accuracy']:.1%} of these rows.",
+        f"Of the {wrong['n']:,} mistakes the voters side with the label in {percent(wrong['label'])}, with the "
+        f"answer in {percent(wrong['answer'])}, with a third class in {percent(wrong['another'])}, with none in "
+        f"{percent(wrong['none'])}.",
+        f"With the voters' label as the truth, {percent(wrong['accuracy_by_votes'])} of the {wrong['n_voted']:,} "
+        "rows on which they have one are read right.",
+        f"Confident learning calls {doubt['suspects']:,} labels wrong: the voters do not give that label in "
+        f"{percent(doubt['against_label'])} of them (in {percent(doubt['against_label_all'])} of all rows), and "
+        f"give the suggested one in {percent(doubt['with_suggestion'])}.",
+    ]
+
+
+def photo_lines(report: Mapping[str, Any]) -> list[str]:
+    """How photographs were read, in a sentence; none without `photos`."""
+    photos = report.get("photos")
+    if not photos:
+        return []
+    return [
+        f"Of {photos['n']:,} whole photographs {photos['accuracy']:.1%} were read right "
+        f"({span(photos['interval'])}; one without a face counts as wrong); a face was found in "
+        f"{photos['found']:,}, {percent(photos['accuracy_found'])} of them right."
+    ]
