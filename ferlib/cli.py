@@ -167,6 +167,8 @@ def evaluate(model, data, usage, classes, flip, votes, photos, drawn, json_path,
     from ferlib import bundle, dataset, ferplus, measure, report
     from ferlib.evaluate import write_report
 
+    if pictures and not html_path:
+        raise BadInputError("--pictures goes into a page; name it with --html")
     rows = dataset.read_fer2013(data)
     counted = None if votes is None else ferplus.read_votes(votes, rows)
     loaded = bundle.load_bundle(model)

@@ -186,11 +186,11 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike) -> None
 def write_report(result: Mapping[str, Any], path: str | os.PathLike) -> None:
     """A report as a JSON file; what is not a number becomes `null`."""
     text = json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, _LIST.sub(lambda found: " ".join(found[0].split()), text) + "\n")
+    write_text(path, _LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 # The innermost lists, of numbers only, stay on one line: a curve is not sixty lines long.
-_LIST = re.compile(r"\[[^\[\]{}\"]*\]")
+_LIST = re.compile(r"\[([^\[\]{}\"]*)\]")
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,6 @@ Lines that could be mistaken for each other differ in dash as well as in colour.
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from matplotlib.axes import Axes
@@ -14,7 +13,8 @@ from matplotlib.figure import Figure
 from ferlib.errors import BadInputError
 from ferlib.plots import BLUE, ORANGE, _axes, plot_wall
 
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (1, 1)))
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
+_COLOURS = [*sns.color_palette("colorblind").as_hex()[:6], "#000000"]
 _GRAY = "#888888"
 
 HUMAN = (0.60, 0.70)
@@ -37,8 +37,7 @@ def plot_curves(curves: Mapping[str, Mapping], kind: str = "roc", ax: Axes | Non
     for k, (name, curve) in enumerate(curves.items()):
         value = curve[area]
         text = f"{name}  {value:.3f}" if value is not None and np.isfinite(value) else f"{name}  no rows"
-        colour = sns.color_palette("colorblind")[k % 10]
-        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % len(_DASHES)], color=colour, label=text)
+        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % 7], color=_COLOURS[k % 7], label=text)
     if kind == "roc":
         ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="a guess  0.500")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_name, ylabel=y_name)
@@ -61,8 +60,7 @@ def plot_reliability(
     `after`: the same with temperature.
     """
     ax = _axes(ax, 4.4, 4)
-    ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1)
-    ax.text(0.3, 0.33, "as sure as right", rotation=45, fontsize=8, color="#555555", rotation_mode="anchor")
+    ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="as sure as right")
     for columns, name, colour, mark, dash in (
         (bins, "as it comes", BLUE, "o", "-"),
         (after, "with temperature", ORANGE, "s", "--"),
@@ -138,8 +136,3 @@ def plot_heat(
         images += [faces[k] for k in part] + blanks + [blend(faces[k], heats[k]) for k in part] + blanks
         texts += [titles[k] for k in part] + [""] * (2 * len(blanks) + len(part))
     return plot_wall(images, titles=texts, columns=min(columns, len(faces)), size=1.35)
-
-
-def close(figure: Figure) -> None:
-    """Forget a figure, so that a notebook does not show it a second time."""
-    plt.close(figure)

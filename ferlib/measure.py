@@ -44,6 +44,9 @@ def measure_bundle(
     legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
     Nothing is chosen on the judged rows. Errors as of `evaluate.predict_rows`.
     """
+    photographs, problems = (
+        (None, []) if photos is None else read_photographs(photos, bundle, flip=flip)
+    )  # first: a folder that is none shows at once
     predictions = evaluate.predict_rows(bundle, dataset, usage, classes, flip)
     rows = predictions.rows
     right = predictions.y_pred == predictions.y_true
@@ -63,10 +66,8 @@ def measure_bundle(
     ):
         if value is not None:
             report[key] = value
-    problems = []
-    if photos is not None:
-        table, problems = read_photographs(photos, bundle, flip=flip)
-        report["photos"] = photo_figures(table)
+    if photographs is not None:
+        report["photos"] = photo_figures(photographs)
     return report, predictions, problems
 
 

@@ -269,7 +269,7 @@ def confused(matrix: np.ndarray, class_names: Sequence[str], top: int = 5) -> li
             "share": float(shares[t, p]),
         }
         for t, p in cells
-        if matrix[t, p]
+        if t != p and matrix[t, p]
     ]
 
 

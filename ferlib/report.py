@@ -14,11 +14,11 @@ import numpy as np
 
 from ferlib import metrics
 from ferlib.files import write_text
-from ferlib.sentences import main_figures, percent, photo_lines, span, vote_lines
+from ferlib.sentences import calibration_lines, main_figures, percent, photo_lines, span, vote_lines
 
 _STYLE = """body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}
 table{border-collapse:collapse;margin:1rem 0}th,td{padding:.2rem .7rem;text-align:right;border-bottom:1px solid #ddd}
-th:first-child,td:first-child{text-align:left}img{max-width:100%}small{color:#555}
+th:first-child,td:first-child{text-align:left}td:nth-child(2){white-space:nowrap}img{max-width:100%}small{color:#555}
 @media print{h2{break-after:avoid}img,table{break-inside:avoid}}"""
 
 
@@ -129,13 +129,7 @@ def _calibration(report: Mapping[str, Any]) -> str:
 
     before, fitted = report["calibration"], report.get("temperature")
     ax = plot_reliability(before["bins"], fitted["calibration"]["bins"] if fitted else None)
-    text = f"Expected calibration error {before['ece']:.3f}, log loss {before['log_loss']:.3f}."
-    if fitted:
-        after = fitted["calibration"]
-        text += (
-            f" With temperature {fitted['value']:.2f}, fitted on {fitted['fitted_on']} ({fitted['n_fitted']:,}): "
-            f"{after['ece']:.3f} and {after['log_loss']:.3f}."
-        )
+    text = " ".join(calibration_lines(report))
     return f"<h2>Calibration</h2>{_svg(ax.figure)}<p>{escape(text)}</p>"
 
 

@@ -22,7 +22,7 @@ def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     rows = [
         ("accuracy", f"{report['accuracy']:.2%}", span(report["interval"])),
         ("balanced accuracy", percent(report["balanced_accuracy"], 2), _span(bounds, "balanced_accuracy")),
-        ("macro F1", f"{report['macro_f1']:.3f}", _span(bounds, "macro_f1")),
+        ("macro F1", f"{report['macro_f1']:.3f}", _span(bounds, "macro_f1", 3)),
         ("majority baseline", f"{report['majority_baseline']:.2%}", f"always {report['majority_class']}"),
     ]
     if "top_2" in report:
@@ -38,8 +38,11 @@ def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def _span(bounds: Mapping, key: str) -> str:
-    return span(bounds[key]) if key in bounds else ""
+def _span(bounds: Mapping, key: str, digits: int | None = None) -> str:
+    if key not in bounds:
+        return ""
+    low, high = bounds[key]
+    return span((low, high)) if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
 
 
 def vote_lines(report: Mapping[str, Any]) -> list[str]:
@@ -71,3 +74,27 @@ def photo_lines(report: Mapping[str, Any]) -> list[str]:
         f"({span(photos['interval'])}; one without a face counts as wrong); a face was found in "
         f"{photos['found']:,}, {percent(photos['accuracy_found'])} of them right."
     ]
+
+
+def calibration_lines(report: Mapping[str, Any]) -> list[str]:
+    """How far the probabilities can be trusted, in sentences; none without `calibration`."""
+    before, fitted = report.get("calibration"), report.get("temperature")
+    if not before:
+        return []
+    lines = [f"Expected calibration error {before['ece']:.3f}, log loss {before['log_loss']:.3f}."]
+    if fitted:
+        after = fitted["calibration"]
+        lines.append(
+            f"With temperature {fitted['value']:.2f}, fitted on {fitted['fitted_on']} ({fitted['n_fitted']:,}): "
+            f"{after['ece']:.3f} and {after['log_loss']:.3f}."
+        )
+    return lines
+
+
+def drawn_lines(report: Mapping[str, Any]) -> list[str]:
+    """How drawn faces were read, group by group, in sentences; none without `drawn`."""
+    lines = []
+    for key, rows in (report.get("drawn") or {}).items():
+        said = ", ".join(f"{name} {row['accuracy']:.0%} of {row['n']}" for name, row in rows.items())
+        lines.append(f"By {key}: {said}.")
+    return lines
