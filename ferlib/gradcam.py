@@ -4,10 +4,14 @@ R. R. Selvaraju et al.: Grad-CAM: Visual Explanations from Deep Networks via Gra
 Localization, ICCV 2017. The map says which places spoke for the answer, not whether it is right.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 
 from ferlib.errors import BadInputError, ImageError
 from ferlib.images import resize
+from ferlib.labels import map_labels
 from ferlib.quiet import import_keras
 
 _PASSING = ("MaxPooling2D", "AveragePooling2D", "Dropout", "SpatialDropout2D")
@@ -54,6 +58,15 @@ def heat_maps(model, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
     weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
     heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=3)).numpy()
     return np.stack([_shown(one, faces.shape[1:]) for one in heat])
+
+
+def own_labels(bundle: Any, faces: np.ndarray, said: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
+    """The answers `said`, int (n,) among `class_names`, as labels of the bundle itself, for `heat_maps`.
+
+    The same where it was asked in its own classes; of a merged class ("rest") its likeliest part.
+    """
+    part_of = map_labels(np.arange(len(bundle.class_names)), bundle.class_names, class_names)
+    return np.where(part_of == said[:, None], bundle.predict(faces), -1).argmax(axis=1)
 
 
 def _scores(last, features):

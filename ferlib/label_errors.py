@@ -5,6 +5,7 @@ JAIR 70, 2021. A library for more than this page: cleanlab.
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -106,3 +107,37 @@ def mistakes_by_votes(y_true: np.ndarray, y_pred: np.ndarray, voted: np.ndarray)
         "n_voted": int(has.sum()),
         "accuracy_by_votes": share(y_pred[has] == voted[has]),
     }
+
+
+def ceiling(
+    votes: np.ndarray, y_true: np.ndarray, class_names: Sequence[str], seed: int = 7
+) -> dict[str, Any]:
+    """How well ten people's votes predict FER2013's own labels: a ceiling made of label noise. Shares of 0 to 1.
+
+    `n`; `majority`: the voters' label is the row's; `calibrated`: what a logistic regression of the labels on
+    the shares of votes gets right on rows it was not fitted on (five folds), so it knows FER2013's habits;
+    and where both classes are there, over the rows labelled happy or neutral: `pair_n`, `pair_ties`, and
+    `pair`, the share in which more voters saw that one of the two (a tie counts half).
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    shares = votes / np.maximum(votes.sum(axis=1, keepdims=True), 1)
+    folds = StratifiedKFold(5, shuffle=True, random_state=seed)
+    said = cross_val_predict(LogisticRegression(C=10, max_iter=1000), shares, y_true, cv=folds)
+    result = {
+        "n": len(y_true),
+        "majority": float((voted_label(votes, class_names) == y_true).mean()),
+        "calibrated": float((said == y_true).mean()),
+    }
+    names = list(class_names)
+    if {"happy", "neutral"} <= set(names):
+        pair = np.isin(y_true, [names.index("happy"), names.index("neutral")])
+        lead = votes[pair, VOTES.index("happiness")] - votes[pair, VOTES.index("neutral")]
+        signed = np.where(y_true[pair] == names.index("happy"), lead, -lead)
+        result |= {
+            "pair_n": int(pair.sum()),
+            "pair_ties": float((lead == 0).mean()),
+            "pair": float(((signed > 0) + 0.5 * (signed == 0)).mean()),
+        }
+    return result

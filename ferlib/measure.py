@@ -61,7 +61,7 @@ def measure_bundle(
         ("without_twins", without_twins(predictions, dataset)),
         ("pair", pair_figures(predictions)),
         ("temperature", temperature_figures(bundle, dataset, predictions, flip)),
-        ("votes", None if votes is None else vote_figures(predictions, votes)),
+        ("votes", None if votes is None else vote_figures(predictions, votes, dataset)),
         ("drawn", _records(slices.by_drawing(bundle, drawn, flip=flip)) if drawn else None),
     ):
         if value is not None:
@@ -201,18 +201,25 @@ def fitting_rows(bundle: Any, dataset: Dataset, judged: str) -> tuple[np.ndarray
     return np.zeros(0, np.int64), ""
 
 
-def vote_figures(predictions: evaluate.Predictions, votes: np.ndarray) -> dict[str, Any]:
+def vote_figures(predictions: evaluate.Predictions, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
     """What FER+'s voters said of the judged rows: `mistakes` and `label_errors` as of `ferlib.label_errors`,
-    and `voters`: how often the voters' own label is FER2013's, ties and no class being wrong.
+    `voters`: how often the voters' own label is FER2013's, ties and no class being wrong; and `ceiling`, over
+    the Training rows, where there are some of each class.
     """
     voted = label_errors.voted_label(votes[predictions.rows], predictions.class_names)
     y_true = predictions.y_true
     suspects = label_errors.find_suspects(y_true, predictions.y_prob)
-    return {
+    figures = {
         "voters": _few_voted(y_true, voted),
         "mistakes": label_errors.mistakes_by_votes(y_true, predictions.y_pred, voted),
         "label_errors": label_errors.second_look(suspects, y_true, voted),
     }
+    names = predictions.class_names
+    labels = map_labels(dataset.labels, dataset.class_names, names)
+    mine = (dataset.usage == "Training") & (labels >= 0)
+    if np.bincount(labels[mine], minlength=len(names)).min() >= 5:  # as many as there are folds
+        figures["ceiling"] = label_errors.ceiling(votes[mine], labels[mine], names)
+    return figures
 
 
 def _few_voted(y_true: np.ndarray, voted: np.ndarray) -> dict[str, Any]:

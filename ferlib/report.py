@@ -186,7 +186,7 @@ def worst_wall(bundle: Any, predictions: Any, faces: np.ndarray, count: int = 16
         f"{names[predictions.y_true[k]]}, not\n{names[said[k]]} {predictions.y_prob[k].max():.2f}"
         for k in worst
     ]
-    labels = np.array([bundle.class_names.index(names[said[k]]) for k in worst])
+    labels = gradcam.own_labels(bundle, faces[worst], said[worst], names)
     try:
         figure = plot_heat(faces[worst], gradcam.heat_maps(bundle.model, faces[worst], labels), titles)
     except BadInputError:

@@ -50,8 +50,8 @@ def vote_lines(report: Mapping[str, Any]) -> list[str]:
     votes = report.get("votes")
     if not votes:
         return []
-    wrong, doubt = votes["mistakes"], votes["label_errors"]
-    return [
+    wrong, doubt, limit = votes["mistakes"], votes["label_errors"], votes.get("ceiling")
+    lines = [
         f"FER+'s voters, by majority, give FER2013's own label to {votes['voters']['accuracy']:.1%} of these rows.",
         f"Of the {wrong['n']:,} mistakes the voters side with the label in {percent(wrong['label'])}, with the "
         f"answer in {percent(wrong['answer'])}, with a third class in {percent(wrong['another'])}, with none in "
@@ -62,6 +62,17 @@ def vote_lines(report: Mapping[str, Any]) -> list[str]:
         f"{percent(doubt['against_label'])} of them (in {percent(doubt['against_label_all'])} of all rows), and "
         f"give the suggested one in {percent(doubt['with_suggestion'])}.",
     ]
+    if limit:
+        lines.append(
+            f"A ceiling made of label noise: ten people's votes, read in the way that fits FER2013 best, predict its "
+            f"own labels in {limit['calibrated']:.1%} of {limit['n']:,} Training rows."
+        )
+    if limit and "pair" in limit:
+        lines.append(
+            f"Of the {limit['pair_n']:,} of them labelled happy or neutral, more voters saw that one of the two in "
+            f"{limit['pair']:.1%} (a tie, {limit['pair_ties']:.1%}, counts half)."
+        )
+    return lines
 
 
 def photo_lines(report: Mapping[str, Any]) -> list[str]:

@@ -73,13 +73,16 @@ def _pose(degrees: float) -> str:
     return f"turned {_POSES[k]}–{_POSES[k + 1]}°" if k < 2 else f"turned over {_POSES[2]}°"
 
 
-def draw_inputs(faces: Sequence[synth.Face]) -> np.ndarray:
-    """Drawn faces as a network takes them, cut out by their true box: uint8 (n, 48, 48)."""
+def draw_inputs(faces: Sequence[synth.Face], size: int = DRAWN_SIZE) -> np.ndarray:
+    """Drawn faces as a network takes them, cut out by their true box: uint8 (n, 48, 48).
+
+    `size`: pixels of the drawing's side; 96 takes a third of the time.
+    """
     from ferlib.crop import crop_face
 
-    pictures = (synth.draw_face(face, DRAWN_SIZE) for face in faces)
+    pictures = (synth.draw_face(face, size) for face in faces)
     cut = [
-        face_input(crop_face(picture, synth.face_box(face, DRAWN_SIZE)))
+        face_input(crop_face(picture, synth.face_box(face, size)))
         for face, picture in zip(faces, pictures, strict=True)
     ]
     return np.stack(cut) if cut else np.zeros((0, 48, 48), np.uint8)

@@ -59,6 +59,22 @@ def test_votes_become_labels_by_majority():
     assert [SIX[label] if label >= 0 else None for label in six[:2]] == ["happy", "angry"]
 
 
+def test_the_ceiling_is_what_the_votes_know_of_the_labels():
+    rng = np.random.default_rng(2)
+    seen = rng.choice([0, 3], 1000)  # what people see: anger or happiness
+    votes = np.zeros((1000, 10), int)
+    votes[np.arange(1000), np.where(seen == 0, 4, 1)] = 10
+    given = np.where(rng.random(1000) < 0.2, 6, seen)  # and a fifth is labelled neutral all the same
+    top = label_errors.ceiling(votes, given, SEVEN)
+    assert top["majority"] == (given == seen).mean() == pytest.approx(0.8, abs=0.04)
+    assert top["calibrated"] == pytest.approx(0.8, abs=0.04)
+    mine = np.isin(given, [3, 6])
+    half = ((given == 6) & (seen == 0)).sum()  # nobody voted for either
+    right = ((given == 3) & (seen == 3)).sum()
+    assert top["pair_n"] == mine.sum() and top["pair_ties"] == half / mine.sum()
+    assert top["pair"] == pytest.approx((right + half / 2) / mine.sum())
+
+
 def test_second_look_and_mistakes_by_votes():
     y_true, voted = np.array([0, 0, 1, 2, 2]), np.array([0, 1, 1, -1, 0])
     suspects = pd.DataFrame({"row": [1, 3], "label": [0, 2], "suggested": [1, 0], "doubt": [0.5, 0.2]})

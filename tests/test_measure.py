@@ -132,6 +132,14 @@ def test_grad_cam_points_at_what_the_answer_hangs_on():
     assert gradcam.heat_maps(model, np.zeros_like(face), np.array([0])).max() == 0
 
 
+def test_grad_cam_explains_the_likeliest_part_of_a_merged_class():
+    said = np.array([[0.1, 0, 0.2, 0.3, 0.25, 0.05, 0.1]])
+    asked = type("Model", (), {"class_names": SEVEN, "predict": lambda self, faces: said})()
+    face = noise(1).pixels
+    for names, answer, own in ((("happy", "rest"), 1, 4), (("happy", "rest"), 0, 3), (SEVEN, 6, 6)):
+        assert gradcam.own_labels(asked, face, np.array([answer]), names).tolist() == [own]
+
+
 def test_grad_cam_of_what_it_cannot_explain():
     keras = import_keras()
     flat = keras.Sequential([keras.layers.Input((48, 48, 1)), keras.layers.Flatten(), keras.layers.Dense(2)])
