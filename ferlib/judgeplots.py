@@ -71,7 +71,7 @@ def plot_reliability(
         ax.plot(columns["confidence"], columns["accuracy"], dash, color=colour, linewidth=1.2)
         sizes = 12 + 150 * n / n.sum()
         ax.scatter(columns["confidence"], columns["accuracy"], sizes, color=colour, marker=mark, label=name)
-    ax.set(xlim=(0, 1.02), ylim=(0, 1.02), xlabel="largest probability", ylabel="share read right")
+    ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="largest probability", ylabel="share read right")
     ax.legend(frameon=False, fontsize=8, loc="upper left", markerscale=0.8)
     ax.grid(alpha=0.3)
     return ax
@@ -90,7 +90,7 @@ def plot_slices(rows: Mapping[str, Mapping], ax: Axes | None = None, title: str 
     spread = np.abs(values[:, [1, 1]] - values[:, [0, 2]]).T
     ax.errorbar(values[:, 1], places, xerr=spread, fmt="o", color=BLUE, capsize=3)
     ax.set_yticks(places, [f"{name}  ({row['n']:,})" for name, row in rows.items()])
-    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.5, -0.5), xlabel="share read right", title=title)
+    ax.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel="share read right", title=title)
     ax.grid(alpha=0.3, axis="x")
     ax.spines[["top", "right"]].set_visible(False)
     return ax

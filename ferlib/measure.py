@@ -18,7 +18,7 @@ from ferlib.bundle import MODEL_FILE
 from ferlib.dataset import Dataset
 from ferlib.errors import DatasetError, FerlibError, LabelError
 from ferlib.labels import map_labels
-from ferlib.photographs import photo_figures, read_photographs
+from ferlib.photographs import detector_name, photo_figures, read_photographs
 from ferlib.splits import group_copies, held_out
 
 PAIR = ("happy", "neutral")
@@ -44,9 +44,8 @@ def measure_bundle(
     legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
     Nothing is chosen on the judged rows. Errors as of `evaluate.predict_rows`.
     """
-    photographs, problems = (
-        (None, []) if photos is None else read_photographs(photos, bundle, flip=flip)
-    )  # first: a folder that is none shows at once
+    # first, so that a folder that is none shows at once
+    photographs, problems = (None, []) if photos is None else read_photographs(photos, bundle, flip=flip)
     predictions = evaluate.predict_rows(bundle, dataset, usage, classes, flip)
     rows = predictions.rows
     right = predictions.y_pred == predictions.y_true
@@ -67,7 +66,7 @@ def measure_bundle(
         if value is not None:
             report[key] = value
     if photographs is not None:
-        report["photos"] = photo_figures(photographs)
+        report["photos"] = photo_figures(photographs) | {"detector": detector_name()}
     return report, predictions, problems
 
 

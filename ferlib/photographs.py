@@ -12,6 +12,7 @@ from ferlib.errors import BadInputError, ImageError, LabelError
 from ferlib.faces import Detector, load_detector
 from ferlib.labels import label_of
 from ferlib.metrics import wilson_interval
+from ferlib.yunet import model_file
 
 LEGEND = "legend.csv"
 MIN_SIZE = 20
@@ -36,13 +37,14 @@ def read_photographs(
 
     `legend.csv` has the columns `image` (a file of the folder) and `emotion`. The table has a row for
     each picture that could be opened: `image`, `truth`, `predicted` (of the largest face; "" where none
-    was found), `probability` (0 without a face). `detector` as of `load_detector`, which gives the default.
+    was found), `probability` (0 without a face). `detector` as of `load_detector`; default: `detector_name`.
     `problems`: one line for each row that is left out. Raises BadInputError without a legend or a row.
     """
     folder, problems, rows = Path(folder), [], []
-    detector = load_detector(say=problems.append) if detector is None else detector
+    listed = _legend(folder)
+    detector = load_detector(detector_name()) if detector is None else detector
     reader = _Flipped(bundle) if flip else bundle
-    for image, emotion in _legend(folder):
+    for image, emotion in listed:
         try:
             label = label_of(emotion, bundle.class_names)
             picture = images.load_image(folder / image)
@@ -58,6 +60,11 @@ def read_photographs(
     if not rows:
         raise BadInputError(f"{folder}: none of the photographs in {LEGEND} could be used")
     return pd.DataFrame(rows, columns=["image", "truth", "predicted", "probability"]), problems
+
+
+def detector_name() -> str:
+    """The detector for photographs: YuNet where its model file is there (nothing is fetched), else a Haar cascade."""
+    return "frontalface_default" if model_file(fetch=False) is None else "yunet"
 
 
 def _legend(folder: Path) -> list[tuple[str, str]]:

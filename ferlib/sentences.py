@@ -80,9 +80,10 @@ def photo_lines(report: Mapping[str, Any]) -> list[str]:
     photos = report.get("photos")
     if not photos:
         return []
+    by = f"with {photos['detector']} " if photos.get("detector") else ""
     return [
         f"Of {photos['n']:,} whole photographs {photos['accuracy']:.1%} were read right "
-        f"({span(photos['interval'])}; one without a face counts as wrong); a face was found in "
+        f"({span(photos['interval'])}; one without a face counts as wrong); {by}a face was found in "
         f"{photos['found']:,}, {percent(photos['accuracy_found'])} of them right."
     ]
 
