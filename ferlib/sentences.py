@@ -104,9 +104,9 @@ def calibration_lines(report: Mapping[str, Any]) -> list[str]:
 
 
 def drawn_lines(report: Mapping[str, Any]) -> list[str]:
-    """How drawn faces were read, group by group, in sentences; none without `drawn`."""
+    """How drawn faces were read, group by group (with their number), in sentences; none without `drawn`."""
     lines = []
     for key, rows in (report.get("drawn") or {}).items():
-        said = ", ".join(f"{name} {row['accuracy']:.0%} of {row['n']}" for name, row in rows.items())
+        said = "; ".join(f"{name} {row['accuracy']:.0%} ({row['n']})" for name, row in rows.items())
         lines.append(f"By {key}: {said}.")
     return lines
