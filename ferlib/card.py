@@ -5,6 +5,7 @@ Every figure comes from the bundle's own metadata.json, history.csv and metrics.
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -128,13 +129,14 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
 def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
     best = history.loc[history["val_accuracy"].idxmax()]
     data, settings = metadata["data"], metadata["settings"]
+    source = data["source"].split(", ")[0]  # behind it stands the file of votes, where there was one
     rows = main_figures(report) + [_pair(other) for other in others if not _known(other, report)]
     return {
         "name": metadata["name"],
         "classes": len(metadata["class_names"]),
         "summary": (
             f'A network of {metadata["parameters"]:,} parameters (`networks.build("{settings["network"]}")`) that '
-            f"reads {report['accuracy']:.1%} of the {report['n']:,} {report['usage']} rows of {data['source']} right."
+            f"reads {report['accuracy']:.1%} of the {report['n']:,} {report['usage']} rows of {source} right."
         ),
         "data": (
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. Settings and epoch were chosen "
@@ -208,10 +210,10 @@ def _section(title: str, lines: list[str], picture: str = "") -> str:
 
 def _cost(report: dict) -> str:
     facts = report.get("model_facts") or {}
-    if not facts.get("file_bytes"):
+    if not facts.get("file_bytes") or not report.get("ms_per_face"):
         return ""
     return (
-        f"\n`model.keras` has {facts['file_bytes'] / 1e6:.1f} MB; one face took {facts['ms_per_face']:.1f} ms "
+        f"\n`model.keras` has {facts['file_bytes'] / 1e6:.1f} MB; one face took {report['ms_per_face']:.1f} ms "
         f"on a machine of {facts['cores']} cores{', mirror image included' if report.get('flip') else ''}.\n"
     )
 
@@ -233,9 +235,20 @@ def _weakest(report: dict) -> str:
 
 
 def _remake(metadata: dict) -> str:
+    from ferlib.training import RECIPES
+
     settings = metadata["settings"]
+    data, *votes = metadata["data"]["source"].split(", ")
+    plain = {key: value for key, value in settings.items() if key != "seed"}
+    made_by = [name for name, recipe in RECIPES.items() if plain.items() <= asdict(recipe).items()]
+    chosen = (
+        f"--recipe {made_by[0]}"
+        if made_by
+        else f"--network {settings['network']} --epochs {settings['epochs']}"
+    )
+    given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("votes") else ""
     return (
         "To make it again (the same on one machine; on another, the same within noise):\n\n"
-        f"```sh\nferlib train --data {metadata['data']['source']} --network {settings['network']} "
-        f"--epochs {settings['epochs']} --seed {settings['seed']} --out models/{metadata['name']}\n```"
+        f"```sh\nferlib train --data {data}{given} {chosen} --seed {settings['seed']} "
+        f"--out models/{metadata['name']}\n```"
     )

@@ -38,8 +38,8 @@ def measure_bundle(
 ) -> tuple[dict[str, Any], evaluate.Predictions, list[str]]:
     """(report, predictions, problems) of a bundle that lies in `folder`.
 
-    To `evaluate.report` it adds `model`, `model_class_names`, `flip`, `model_facts`, `without_twins` where
-    the data set has Training rows, `pair` (happy against neutral), `temperature` where there are rows to fit
+    To `evaluate.report` it adds `model`, `model_class_names`, `flip`, `model_facts`, `ms_per_face`,
+    `without_twins` where the data set has Training rows, `pair` (happy against neutral), `temperature` where there are rows to fit
     it on, `light`; with `votes`, int (n, 10) of all rows of `dataset`, `votes`; with `photos`, a folder with
     legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
     Nothing is chosen on the judged rows. Errors as of `evaluate.predict_rows`.
@@ -53,7 +53,8 @@ def measure_bundle(
         "model": bundle.name,
         "model_class_names": list(bundle.class_names),
         "flip": flip,
-        "model_facts": model_facts(bundle, folder, flip),
+        "model_facts": model_facts(bundle, folder),
+        "ms_per_face": ms_per_face(bundle, flip),
         "light": _records(slices.by_light(dataset.pixels[rows], right)),
     }
     for key, value in (
@@ -74,8 +75,8 @@ def _records(tables: dict[str, pd.DataFrame]) -> dict[str, dict]:
     return {key: table.round(6).to_dict("index") for key, table in tables.items()}
 
 
-def model_facts(bundle: Any, folder: str | os.PathLike, flip: bool) -> dict[str, Any]:
-    """What a model costs: `network`, `parameters`, `file_bytes`, `ms_per_face`, `epochs`, `training_seconds`,
+def model_facts(bundle: Any, folder: str | os.PathLike) -> dict[str, Any]:
+    """What a model costs: `network`, `parameters`, `file_bytes`, `cores`, `epochs`, `training_seconds`,
     `sha256`, `ferlib`. None for what the bundle does not tell.
     """
     folder = Path(folder)
@@ -87,7 +88,6 @@ def model_facts(bundle: Any, folder: str | os.PathLike, flip: bool) -> dict[str,
         "network": metadata.get("settings", {}).get("network"),
         "parameters": metadata.get("parameters"),
         "file_bytes": file.stat().st_size if file.is_file() else None,
-        "ms_per_face": ms_per_face(bundle, flip),
         "cores": os.cpu_count(),
         "epochs": None if table is None else len(table),
         "training_seconds": float(table["seconds"].sum())

@@ -53,8 +53,8 @@ def _head(report: Mapping[str, Any]) -> str:
         words.append(f"{facts['parameters']:,} parameters")
     if facts.get("file_bytes"):
         words.append(f"{facts['file_bytes'] / 1e6:.1f} MB")
-    if facts.get("ms_per_face"):
-        words.append(f"{facts['ms_per_face']:.1f} ms a face on {facts.get('cores')} cores")
+    if report.get("ms_per_face"):
+        words.append(f"{report['ms_per_face']:.1f} ms a face on {facts.get('cores')} cores")
     note = f"<p><b>{escape(report['note'])}</b></p>" if report.get("note") else ""
     table = _table(["figure", "value", "95 % interval"], main_figures(report))
     human = "<p><small>People agree with FER2013's labels in 65 ± 5 % of cases.</small></p>"
@@ -186,8 +186,10 @@ def worst_wall(bundle: Any, predictions: Any, faces: np.ndarray, count: int = 16
         f"{names[predictions.y_true[k]]}, not\n{names[said[k]]} {predictions.y_prob[k].max():.2f}"
         for k in worst
     ]
-    labels = gradcam.own_labels(bundle, faces[worst], said[worst], names)
     try:
+        if not hasattr(bundle, "model"):
+            raise BadInputError(f"{bundle.name} is no network")
+        labels = gradcam.own_labels(bundle, faces[worst], said[worst], names)
         figure = plot_heat(faces[worst], gradcam.heat_maps(bundle.model, faces[worst], labels), titles)
     except BadInputError:
         figure = plot_wall(faces[worst], titles=titles, size=1.35)

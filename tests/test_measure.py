@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -16,6 +17,7 @@ from ferlib.ferplus import VOTES
 from ferlib.labels import SEVEN
 from ferlib.quiet import import_keras
 from ferlib.splits import held_out
+from ferlib.training import RECIPES
 from tests.test_evaluate import Oracle, make_dataset
 
 HISTORY = [
@@ -59,7 +61,7 @@ def test_every_part_is_measured_and_is_json(folder, loaded, tmp_path):
     facts = measured["model_facts"]
     assert facts["file_bytes"] == (folder / "model.keras").stat().st_size
     assert (facts["parameters"], facts["epochs"], facts["training_seconds"]) == (1_230_503, 2, 120)
-    assert facts["ms_per_face"] > 0
+    assert measured["ms_per_face"] > 0
     assert measured["temperature"]["n_fitted"] == 7 and measured["pair"]["n"] == 20
     assert measured["votes"]["voters"]["accuracy"] == pytest.approx(1 / 7, abs=0.01)
     assert sum(row["n"] for row in measured["drawn"]["skin"].values()) == 7
@@ -244,6 +246,17 @@ def test_the_card_says_what_the_report_says(folder, loaded):
         del plain[key]
     evaluate.write_report(plain, folder / "metrics.json")
     assert "Calibration" not in card.write_card(folder).read_text(encoding="utf-8")
+
+
+def test_the_card_names_the_recipe_that_made_the_model():
+    settings = asdict(replace(RECIPES["shipped"], seed=11))
+    metadata = {"name": "x", "settings": settings, "data": {"source": "fer2013.csv, fer2013new.csv"}}
+    command = (
+        "ferlib train --data fer2013.csv --votes fer2013new.csv --recipe shipped --seed 11 --out models/x"
+    )
+    assert command in card._remake(metadata)
+    settings["epochs"] += 1
+    assert f"--network {settings['network']} --epochs {settings['epochs']}" in card._remake(metadata)
 
 
 def test_a_card_is_made_of_measured_figures_only(folder, tmp_path):
