@@ -39,8 +39,8 @@ def measure_bundle(
     """(report, predictions, problems) of a bundle that lies in `folder`.
 
     To `evaluate.report` it adds `model`, `model_class_names`, `flip`, `model_facts`, `ms_per_face`,
-    `without_twins` where the data set has Training rows, `pair` (happy against neutral), `temperature` where there are rows to fit
-    it on, `light`; with `votes`, int (n, 10) of all rows of `dataset`, `votes`; with `photos`, a folder with
+    `without_twins` where the data set has Training rows, `pair` (happy against neutral), `temperature`
+    where there are rows to fit it on, `light`; with `votes`, int (n, 10) of all rows of `dataset`, `votes`; with `photos`, a folder with
     legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
     Nothing is chosen on the judged rows. Errors as of `evaluate.predict_rows`.
     """
