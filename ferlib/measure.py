@@ -40,8 +40,8 @@ def measure_bundle(
 
     To `evaluate.report` it adds `model`, `model_class_names`, `flip`, `model_facts`, `ms_per_face`,
     `without_twins` where the data set has Training rows, `pair` (happy against neutral), `temperature`
-    where there are rows to fit it on, `light`; with `votes`, int (n, 10) of all rows of `dataset`, `votes`; with `photos`, a folder with
-    legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
+    where there are rows to fit it on, `light`; with `votes`, int (n, 10) of all rows of `dataset`, `votes`;
+    with `photos`, a folder with legend.csv, `photos`; with `drawn`, a number of faces, `drawn`.
     Nothing is chosen on the judged rows. Errors as of `evaluate.predict_rows`.
     """
     # first, so that a folder that is none shows at once
