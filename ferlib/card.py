@@ -5,6 +5,7 @@ Every figure comes from the bundle's own metadata.json, history.csv and metrics.
 
 import json
 import os
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,16 @@ import pandas as pd
 from ferlib.bundle import METADATA_FILE
 from ferlib.errors import BundleError
 from ferlib.files import write_text
+from ferlib.metrics import in_words
+from ferlib.sentences import (
+    calibration_lines,
+    drawn_lines,
+    main_figures,
+    percent,
+    photo_lines,
+    span,
+    vote_lines,
+)
 
 _CARD = """# {name}: {classes} expressions from a 48×48 gray face
 
@@ -32,50 +43,49 @@ Epoch {best} of {epochs} was kept: {val:.1%} right on the rows that were split o
 
 ## How it was measured
 
-`ferlib evaluate` on the {usage} rows ({n:,}), {flip}. No choice was made on these rows.
+`ferlib evaluate` on the {usage} rows ({n:,}), {flip}.
+No choice was made on these rows. Intervals are 95 %: Wilson's for accuracies, the percentile bootstrap for the others.
 
-| figure | value |
-|---|---|
-| accuracy | **{accuracy:.2%}** (95 % interval {low:.1%} to {high:.1%}) |
-| balanced accuracy | {balanced:.2%} |
-| macro F1 | {f1:.3f} |
-| majority baseline (always "{majority}") | {baseline:.2%} |
-{pairs}
+| figure | value | interval, remark |
+|---|---|---|
+{figures}
 
-| class | precision | recall | F1 | rows |
-|---|---|---|---|---|
+| class | precision | recall | interval | F1 | rows |
+|---|---|---|---|---|---|
 {per_class}
 
 ![Confusion matrix, shares of each true class](confusion.png)
-
+{confused}{calibration}{votes}{photos}{drawn}
 ## Input and output
 
 {shape} values from 0 to 255, gray, the face as a Haar cascade frames it; the network rescales them itself. Output:
 softmax over {order}, in this order. `metadata.json` says the same to a program and holds the hash of `model.keras`.
-
+{cost}
 ## Limits
 
 - A label is a name that somebody gave to a face. It is not what the person felt. People agree with FER2013's labels in
   about 65 ± 5 % of cases, so part of every figure above is noise in the labels.
 - FER2013 was collected by an image search of 2013. Who is in it is not recorded, so how the accuracy differs between
   ages, sexes and skin tones is not known. Expect it to differ.
-- About 8 % of FER2013's PublicTest pictures have an exact twin in Training; without them the figure is a little lower.
-- Faces that are turned away, covered, badly lit or smaller than 48 pixels are read worse.
+{twins}{weakest}- Faces that are turned away, covered, badly lit or smaller than 48 pixels are read worse.
 
 ## Uses that are wrong
 
 Judging people: hiring, exams, attention in class, lies, moods of staff or customers. In the European Union it is
-forbidden to infer emotions from faces at work and in schools, but for medical reasons and safety (AI Act, article 5).
-Do not use it on people who have not agreed.
+forbidden to infer emotions from faces at work and in schools, but for medical reasons and safety (AI Act, article 5);
+elsewhere people must be told that such a system looks at them (article 50). Do not use it on people who have not
+agreed.
 
-## Licence
+## Data and licence
 
-MIT, as the code. The pictures it was trained on are FER2013's and are not here.
+The model and this card: MIT, as the code. The pictures it was trained on are not here: FER2013 (I. Goodfellow et al.,
+"Challenges in Representation Learning", 2013) comes from Kaggle under its own terms. Its pictures were found by an
+image search; the people in them were not asked.
 """
 
 
 def write_card(folder: str | os.PathLike) -> Path:
-    """Write README.md, curves.png and confusion.png beside a bundle's files; returns the card's path.
+    """Write README.md, curves.png, confusion.png and calibration.png beside a bundle's files; returns the card.
 
     `metrics.json` is a report of `ferlib evaluate`; further ones on some of the classes, named
     `metrics-*.json`, give a row each.
@@ -100,6 +110,7 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
     import matplotlib.pyplot as plt
     import numpy as np
 
+    from ferlib.judgeplots import plot_reliability
     from ferlib.plots import plot_confusion, plot_history
 
     figure = plot_history(history)[0].figure
@@ -108,22 +119,29 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
     figure = plot_confusion(np.array(report["confusion_matrix"]), report["class_names"], shares=True).figure
     figure.savefig(folder / "confusion.png", dpi=100)
     plt.close(figure)
+    if "calibration" in report:
+        after = report["temperature"]["calibration"]["bins"] if "temperature" in report else None
+        figure = plot_reliability(report["calibration"]["bins"], after).figure
+        figure.savefig(folder / "calibration.png", dpi=100)
+        plt.close(figure)
 
 
 def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
     best = history.loc[history["val_accuracy"].idxmax()]
     data, settings = metadata["data"], metadata["settings"]
-    low, high = report["interval"]
+    source = data["source"].split(", ")[0]  # behind it stands the file of votes, where there was one
+    rows = main_figures(report) + [_pair(other) for other in others if not _known(other, report)]
     return {
         "name": metadata["name"],
         "classes": len(metadata["class_names"]),
         "summary": (
             f'A network of {metadata["parameters"]:,} parameters (`networks.build("{settings["network"]}")`) that '
-            f"reads {report['accuracy']:.1%} of the {report['n']:,} {report['usage']} rows of {data['source']} right."
+            f"reads {report['accuracy']:.1%} of the {report['n']:,} {report['usage']} rows of {source} right."
         ),
         "data": (
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. Settings and epoch were chosen "
             f"on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on one side."
+            + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
         ),
         "settings": json.dumps(settings, indent=1),
         "best": int(best["epoch"]),
@@ -134,33 +152,103 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
         "usage": report["usage"],
         "n": report["n"],
         "flip": "each face averaged with its mirror image" if report.get("flip") else "each face once",
-        "accuracy": report["accuracy"],
-        "low": low,
-        "high": high,
-        "balanced": report["balanced_accuracy"],
-        "f1": report["macro_f1"],
-        "majority": report["majority_class"],
-        "baseline": report["majority_baseline"],
-        "pairs": "\n".join(_pair(other) for other in others),
-        "per_class": "\n".join(
-            f"| {name} | {row['precision']:.1%} | {row['recall']:.1%} | {row['f1']:.3f} | {row['support']:,} |"
-            for name, row in report["per_class"].items()
+        "figures": "\n".join(f"| {name} | {_bold(name, value)} | {more} |" for name, value, more in rows),
+        "per_class": "\n".join(_class_row(name, row) for name, row in report["per_class"].items()),
+        "confused": _section(
+            "What is taken for what", [in_words(pair) for pair in report.get("confused", [])]
         ),
+        "calibration": _section("Calibration", calibration_lines(report), _RELIABILITY),
+        "votes": _section("What FER+'s voters say", vote_lines(report)),
+        "photos": _section("On whole photographs", photo_lines(report)),
+        "drawn": _section("On drawn faces, which it has never seen", drawn_lines(report)),
+        "cost": _cost(report),
+        "twins": _twins(report),
+        "weakest": _weakest(report),
         "shape": "×".join(map(str, metadata["input_shape"])),
         "order": ", ".join(metadata["class_names"]),
     }
 
 
-def _pair(report: dict) -> str:
+def _pair(report: dict) -> tuple[str, str, str]:
     """A row for a measurement on some of the classes, the larger of their probabilities being the answer."""
-    names = " against ".join(report["class_names"])
-    return f"| {names}, accuracy | {report['accuracy']:.2%} of {report['n']:,} rows |"
+    remark = f"{span(report['interval'])}; {report['n']:,} rows"
+    return " against ".join(report["class_names"]), f"{report['accuracy']:.2%}", remark
+
+
+def _known(other: dict, report: dict) -> bool:
+    """Whether the report itself holds the measurement of another file."""
+    return "pair" in report and set(report["pair"]["class_names"]) == set(other["class_names"])
+
+
+def _bold(name: str, value: str) -> str:
+    return f"**{value}**" if name == "accuracy" else value
+
+
+def _class_row(name: str, row: dict) -> str:
+    bounds = row.get("recall_interval")
+    between = span(bounds) if bounds and None not in bounds else "–"
+    shares = f"{percent(row['precision'])} | {percent(row['recall'])} | {between} | {percent(row['f1'])}"
+    return f"| {name} | {shares} | {row['support']:,} |"
+
+
+_RELIABILITY = "![Share read right over the largest probability](calibration.png)"
+
+
+_VOTES = (
+    "FER+'s ten votes on the same rows (E. Barsoum et al. 2016, MIT licence) have a share of {:g} in what it was "
+    "taught, FER2013's label the rest."
+)
+
+
+def _section(title: str, lines: list[str], picture: str = "") -> str:
+    """A heading with its lines as a list; nothing without lines."""
+    if not lines:
+        return ""
+    listed = "\n".join(f"- {line}" for line in lines)
+    return f"\n### {title}\n\n{listed}\n" + (f"\n{picture}\n" if picture else "")
+
+
+def _cost(report: dict) -> str:
+    facts = report.get("model_facts") or {}
+    if not facts.get("file_bytes") or not report.get("ms_per_face"):
+        return ""
+    return (
+        f"\n`model.keras` has {facts['file_bytes'] / 1e6:.1f} MB; one face took {report['ms_per_face']:.1f} ms "
+        f"on a machine of {facts['cores']} cores{', mirror image included' if report.get('flip') else ''}.\n"
+    )
+
+
+def _twins(report: dict) -> str:
+    twins = report.get("without_twins")
+    if not twins or not twins["twins"]:
+        return ""
+    return (
+        f"- {twins['twins']:,} of the {report['n']:,} rows have an exact twin in Training. Without them the accuracy "
+        f"is {twins['accuracy']:.2%} of {twins['n']:,}.\n"
+    )
+
+
+def _weakest(report: dict) -> str:
+    read = {name: row["recall"] for name, row in report["per_class"].items() if row["recall"] is not None}
+    name = min(read, key=read.get)
+    return f"- It finds {name} least often: {read[name]:.1%} of its pictures.\n"
 
 
 def _remake(metadata: dict) -> str:
+    from ferlib.training import RECIPES
+
     settings = metadata["settings"]
+    data, *votes = metadata["data"]["source"].split(", ")
+    plain = {key: value for key, value in settings.items() if key != "seed"}
+    made_by = [name for name, recipe in RECIPES.items() if plain.items() <= asdict(recipe).items()]
+    chosen = (
+        f"--recipe {made_by[0]}"
+        if made_by
+        else f"--network {settings['network']} --epochs {settings['epochs']}"
+    )
+    given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("votes") else ""
     return (
         "To make it again (the same on one machine; on another, the same within noise):\n\n"
-        f"```sh\nferlib train --data {metadata['data']['source']} --network {settings['network']} "
-        f"--epochs {settings['epochs']} --seed {settings['seed']} --out models/{metadata['name']}\n```"
+        f"```sh\nferlib train --data {data}{given} {chosen} --seed {settings['seed']} "
+        f"--out models/{metadata['name']}\n```"
     )

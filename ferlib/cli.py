@@ -268,20 +268,41 @@ def leaderboard(folders, out) -> None:
 )
 @click.option("--classes", help="Keep the rows of these classes and take the larger of their probabilities.")
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored face.")
+@click.option("--votes", type=_FILE, help="FER+'s fer2013new.csv: what its voters say of the mistakes.")
+@click.option("--photos", type=_FOLDER, help="A folder of photographs with legend.csv (image,emotion).")
+@click.option(
+    "--drawn", default=0, show_default=True, help="Read this many drawn faces, too: skin, light, pose."
+)
 @click.option("--json", "json_path", type=_FILE, help="Write the report here.")
-def evaluate(model, data, usage, classes, flip, json_path) -> None:
-    """Measure a bundle on a data set: accuracy, confusion matrix, rates by class."""
-    from ferlib import baselines, dataset
-    from ferlib.evaluate import evaluate_bundle, write_report
+@click.option("--html", "html_path", type=_FILE, help="Write the report here, as a page with figures.")
+@click.option(
+    "--pictures", is_flag=True, help="Show the worst mistakes in the page: pictures of the data set."
+)
+def evaluate(model, data, usage, classes, flip, votes, photos, drawn, json_path, html_path, pictures) -> None:
+    """Measure a bundle on a data set: every figure, with and without twins of Training rows."""
+    from ferlib import baselines, dataset, ferplus, measure, report
+    from ferlib.evaluate import write_report
 
-    report = evaluate_bundle(baselines.load_model(model), dataset.read_data(data), usage, classes, flip=flip)
-    if report.get("note"):
-        click.echo(report["note"], err=True)
+    if pictures and not html_path:
+        raise BadInputError("--pictures goes into a page; name it with --html")
+    rows = dataset.read_data(data)
+    counted = None if votes is None else ferplus.read_votes(votes, rows)
+    loaded = baselines.load_model(model)
+    measured, predictions, problems = measure.measure_bundle(
+        loaded, model, rows, usage, classes, flip, counted, photos, drawn
+    )
+    measured = {**measured, "data": data.name}
+    _name_problems(problems)
+    if measured["note"]:
+        click.echo(measured["note"], err=True)
     if json_path:
-        write_report({**report, "flip": flip}, json_path)
+        write_report(measured, json_path)
+    if html_path:
+        wall = report.worst_wall(loaded, predictions, rows.pixels[predictions.rows]) if pictures else None
+        report.write_html(measured, html_path, [wall] if wall else [])
     click.echo(
-        f"accuracy {report['accuracy']:.2%} on {report['n']} {report['usage']} rows, balanced "
-        f"{report['balanced_accuracy']:.2%}, majority baseline {report['majority_baseline']:.2%}"
+        f"accuracy {measured['accuracy']:.2%} on {measured['n']} {measured['usage']} rows, balanced "
+        f"{measured['balanced_accuracy']:.2%}, majority baseline {measured['majority_baseline']:.2%}"
     )
 
 

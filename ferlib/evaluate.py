@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ferlib import metrics
+from ferlib import calibration, curves, metrics
 from ferlib.dataset import Dataset, test_usage
 from ferlib.errors import DatasetError, LabelError
 from ferlib.files import write_text
@@ -112,18 +113,29 @@ def report(predictions: Predictions) -> dict[str, Any]:
     """Every figure of the predictions, ready for JSON.
 
     `accuracy`, `n`, `class_names`, `confusion_matrix` (lists, rows = truth), `interval` (Wilson, 95 %),
-    `balanced_accuracy`, `majority_baseline`, `majority_class`, `macro_f1`, `usage`, `note`, and
-    `per_class`: class -> precision, recall, f1, support, predicted and every rate of one against the rest.
+    `balanced_accuracy`, `majority_baseline`, `majority_class`, `macro_f1`, `usage`, `note`;
+    `per_class`: class -> precision, recall, f1, support, predicted, every rate of one against the rest,
+    auc, ap and recall_interval; `bootstrap`: 95 % intervals of accuracy, balanced accuracy and macro F1;
+    `top_2`; `curves`: roc and precision_recall as of `ferlib.curves`; `calibration`: ece, log_loss and the
+    bins of `ferlib.calibration.reliability`; `confused`: the largest confusions.
     """
     names = predictions.class_names
     matrix = metrics.confusion_matrix(predictions.y_true, predictions.y_pred, len(names))
     table = metrics.per_class(matrix, names)
+    y_true, y_prob = predictions.y_true, predictions.y_prob
+    lines = {
+        "roc": curves.roc(y_true, y_prob, names),
+        "precision_recall": curves.precision_recall(y_true, y_prob, names),
+    }
+    bounds = metrics.bootstrap(matrix)
     classes = {}
     for label, name in enumerate(names):
         counts = {key: int(table.loc[name, key]) for key in ("support", "predicted")}
         rates = metrics.binary_rates(metrics.one_against_rest(matrix, label))
         classes[name] = {"precision": rates["precision"], "recall": rates["tpr"], "f1": rates["f1"], **counts}
         classes[name] |= {key: rates[key] for key in ("fpr", "fnr", "tnr", "fdr", "for_", "npv")}
+        classes[name] |= {"auc": lines["roc"][name]["auc"], "ap": lines["precision_recall"][name]["ap"]}
+        classes[name]["recall_interval"] = bounds["recall"][label]
     return metrics.summary(matrix) | {
         "class_names": list(names),
         "confusion_matrix": matrix.tolist(),
@@ -131,6 +143,21 @@ def report(predictions: Predictions) -> dict[str, Any]:
         "per_class": classes,
         "usage": predictions.usage,
         "note": predictions.note,
+        "bootstrap": {key: bounds[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")},
+        "top_2": curves.top_k(y_true, y_prob, 2),
+        "confused": metrics.confused(matrix, names),
+        "calibration": calibration_figures(y_true, y_prob),
+        "curves": lines,
+    }
+
+
+def calibration_figures(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, Any]:
+    """`ece`, `log_loss`, and `bins`: the columns of `calibration.reliability` as lists."""
+    table = calibration.reliability(y_true, y_prob)
+    return {
+        "ece": calibration.expected_error(y_true, y_prob),
+        "log_loss": calibration.log_loss(y_true, y_prob),
+        "bins": {column: table[column].round(6).tolist() for column in table},
     }
 
 
@@ -158,7 +185,12 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike) -> None
 
 def write_report(result: Mapping[str, Any], path: str | os.PathLike) -> None:
     """A report as a JSON file; what is not a number becomes `null`."""
-    write_text(path, json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+    text = json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, _LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
+
+
+# The innermost lists, of numbers only, stay on one line: a curve is not sixty lines long.
+_LIST = re.compile(r"\[([^\[\]{}\"]*)\]")
 
 
 def _plain(value: Any) -> Any:

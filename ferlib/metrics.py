@@ -7,8 +7,10 @@ Labels are int64 from 0 to n_classes - 1; rates are floats from 0 to 1.
 """
 
 import math
-from collections.abc import Sequence
+import warnings
+from collections.abc import Mapping, Sequence
 from statistics import NormalDist
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -219,3 +221,61 @@ def summary(matrix: np.ndarray) -> dict[str, float]:
         "majority_baseline": float(matrix.sum(axis=1).max() / n),
         "macro_f1": float(table["f1"].mean()),
     }
+
+
+def bootstrap(
+    matrix: np.ndarray, repeats: int = 2000, seed: int = 7, confidence: float = 0.95
+) -> dict[str, Any]:
+    """Percentile bootstrap intervals: `accuracy`, `balanced_accuracy`, `macro_f1` as (low, high), and
+    `recall`, `precision`, `f1` as float64 (k, 2), a row a class.
+
+    The rows are drawn again with replacement, `repeats` times, and the middle `confidence` of what comes
+    out is kept (B. Efron, Bootstrap methods, 1979). A figure of the confusion matrix needs no rows for it:
+    drawing n rows is drawing n cells, by their shares. NaN where a figure is never a number.
+    """
+    matrix = _matrix(matrix)
+    n, k = int(matrix.sum()), len(matrix)
+    _some(n)
+    drawn = np.random.default_rng(seed).multinomial(n, matrix.ravel() / n, size=repeats)
+    drawn = drawn.reshape(repeats, k, k).astype(np.float64)
+    right, truth, said = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(axis=2), drawn.sum(axis=1)
+    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a column of nothing but NaN stays NaN
+        recall, precision, f1 = right / truth, right / said, 2 * right / (truth + said)
+        figures = {
+            "accuracy": right.sum(axis=1) / n,
+            "balanced_accuracy": np.nanmean(recall, axis=1),
+            "macro_f1": np.nanmean(f1, axis=1),
+            "recall": recall,
+            "precision": precision,
+            "f1": f1,
+        }
+        ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+        bounds = {key: np.nanquantile(values, ends, axis=0).T for key, values in figures.items()}
+    return {key: tuple(map(float, value)) if value.ndim == 1 else value for key, value in bounds.items()}
+
+
+def confused(matrix: np.ndarray, class_names: Sequence[str], top: int = 5) -> list[dict[str, Any]]:
+    """The largest shares off the diagonal, largest first: `truth`, `predicted`, `count`, `n`, `share` (of the row)."""
+    matrix = _matrix(matrix)
+    shares = np.nan_to_num(row_shares(matrix)) * (1 - np.eye(len(matrix)))
+    cells = [divmod(int(cell), len(matrix)) for cell in np.argsort(-shares, axis=None, kind="stable")[:top]]
+    return [
+        {
+            "truth": class_names[t],
+            "predicted": class_names[p],
+            "count": int(matrix[t, p]),
+            "n": int(matrix[t].sum()),
+            "share": float(shares[t, p]),
+        }
+        for t, p in cells
+        if t != p and matrix[t, p]
+    ]
+
+
+def in_words(pair: Mapping[str, Any]) -> str:
+    """One of `confused` as a sentence: "fear is called sad in 20 % of its pictures (100 of 496)"."""
+    return (
+        f"{pair['truth']} is called {pair['predicted']} in {100 * pair['share']:.0f} % of its pictures "
+        f"({pair['count']:,} of {pair['n']:,})"
+    )

@@ -165,8 +165,12 @@ def test_from_a_baseline_to_the_leaderboard(tmp_path, bundle_folder, drawn_csv):
 def test_evaluate_writes_its_report(tmp_path, bundle_folder, drawn_csv, classes):
     out = tmp_path / "report.json"
     extra = ["--classes", classes] if classes else []
-    done = ferlib("evaluate", "--model", bundle_folder, "--data", drawn_csv, "--json", out, *extra)
+    page = tmp_path / "new" / "report.html"
+    done = ferlib(
+        "evaluate", "--model", bundle_folder, "--data", drawn_csv, "--json", out, "--html", page, *extra
+    )
     assert done.returncode == 0, done.stderr
+    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
     report = json.loads(out.read_text())
     matrix = np.array(report["confusion_matrix"])
     assert report["class_names"] == (classes.split(",") if classes else list(labels.SEVEN))
@@ -209,6 +213,9 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
         (["evaluate", "--model", "nowhere", "--data", "{csv}"], "metadata.json"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--usage", "Weekend"], "Weekend"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--classes", "happy"], "two classes"),
+        (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--pictures"], "--html"),
+        (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--photos", "nowhere"], "legend.csv"),
+        (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--votes", "{csv}"], "fer2013new.csv"),
         (["predict", "nothing.jpg", "--model", "{bundle}", "--csv", "out.csv"], "nothing.jpg"),
         (["crawl", "faces", "--out", "raw", "--source", "altavista"], "altavista"),
         (["crawl", "faces", "--out", "raw", "--source", "list"], "path"),
