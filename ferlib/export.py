@@ -56,8 +56,8 @@ def export_bundle(
 
     Result, also stored in the metadata as `forms[...]`: `sha256`, `faces` (n), `source`,
     `largest_difference` of a probability, `same_answer` (share) and, with truth, `accuracy_change`
-    (share, negative where the form is worse). Nothing is written, and BundleError raised, where that is over
-    TOLERANCE (8 bits: under SAME_ANSWER), or where `out` holds another model.
+    (share, negative where the form is worse). BundleError, and nothing written, where the answers
+    differ by more than TOLERANCE (8 bits: agree less than SAME_ANSWER), or `out` holds another model.
     """
     if form not in FORMATS:
         raise BadInputError(f"unknown format {form!r}; known are {', '.join(FORMATS)}")

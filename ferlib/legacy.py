@@ -7,7 +7,7 @@ Read are a whole-model `.h5`, and an architecture JSON with a weights file, of K
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,13 +59,13 @@ def import_model(
 
     `source`: a whole-model `.h5`, or an architecture JSON, whose weights are the file `weights`. What the
     files do not say must be given: `class_names` in the order of the outputs, and `scaling`, one of
-    SCALINGS, which becomes a layer in front. A network of three channels gets the gray face in each; one that ends
-    without an activation gets a softmax.
+    SCALINGS, which becomes a layer in front. A network of three channels gets the gray face in each; one
+    that ends without an activation gets a softmax.
 
     `kernels`: "theano" or "tensorflow". Theano turns a kernel by 180° before it uses it, so weights
-    trained with it are turned here. Keras 2 notes in its files which it was; channels-first weights of Keras 1
-    do not say, and are refused without this argument. Theano's 'same' padding with strides over 1 or even
-    kernels differs from TensorFlow's and is refused.
+    trained with it are turned here. Keras 2 notes in its files which it was; channels-first weights of
+    Keras 1 do not say, and are refused without this argument. Theano's 'same' padding with strides over
+    1 or even kernels differs from TensorFlow's and is refused.
 
     Raises BundleError for files that cannot be read, a layer that is not known, and weights of another
     network (with the first layer that does not fit); BadInputError for arguments that make no sense. A
@@ -150,7 +150,7 @@ def build_model(architecture: Architecture, scaling: str = "0..255"):
         factor, offset = SCALINGS[scaling]
         x = keras.layers.Rescaling(factor, offset, name="ferlib_scaling")(x)
     made = {}
-    for layer in architecture.layers:
+    for layer in _sources_first(architecture.layers):
         if layer.kind == "InputLayer":
             made[layer.name] = x
             continue
@@ -193,8 +193,7 @@ def _chain(entries: list[dict]) -> list[Layer]:
 
 
 def _graph(entries: list[dict]) -> list[Layer]:
-    """Layers in an order in which each comes after those it takes from; the file need not have it."""
-    waiting, done = [], {}
+    layers = []
     for entry in entries:
         calls = entry["inbound_nodes"]
         if len(calls) > 1:
@@ -202,14 +201,20 @@ def _graph(entries: list[dict]) -> list[Layer]:
                 f"layer {_name(entry)!r} is used {len(calls)} times, which the import does not know"
             )
         sources = tuple(name.replace("/", "_") for name in _sources(calls[0])) if calls else ()
-        waiting.append(Layer(entry["class_name"], _name(entry), entry["config"], sources))
+        layers.append(Layer(entry["class_name"], _name(entry), entry["config"], sources))
+    return layers
+
+
+def _sources_first(layers: Sequence[Layer]) -> Iterator[Layer]:
+    """The layers in an order in which each comes after those it takes from; a file need not have it."""
+    waiting, done = list(layers), set()
     while waiting:
-        ready = [layer for layer in waiting if all(name in done for name in layer.sources)]
-        if not ready:
-            raise ValueError(f"layer {waiting[0].name!r} takes from a layer that is not there")
-        done |= {layer.name: layer for layer in ready}
-        waiting = [layer for layer in waiting if layer.name not in done]
-    return list(done.values())
+        layer = next((layer for layer in waiting if done.issuperset(layer.sources)), None)
+        if layer is None:
+            raise BundleError(f"layer {waiting[0].name!r} takes from a layer that is not there")
+        waiting.remove(layer)
+        done.add(layer.name)
+        yield layer
 
 
 def _sources(call) -> list[str]:
