@@ -169,8 +169,8 @@ def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1
     `form`: "keras" gives a `Bundle`; "litert" and "int8" a `ferlib.litert.LiteRT`, which `ferlib export`
     must have put there, has the same `predict` and needs no TensorFlow; "fastest" the first of int8,
     litert and keras that is there, int8 only where it is not known to cost more than INT8_LOSS.
-    `threads` counts for LiteRT; TensorFlow has settings of its own. The metadata of a bundle with a `metrics.json` carry its
-    headline figures as `metrics`. Raises BundleError with what is missing or does not fit.
+    `threads` counts for LiteRT; TensorFlow has settings of its own. The metadata of a bundle with a
+    `metrics.json` carry its headline figures as `metrics`. Raises BundleError with what is missing or does not fit.
     """
     folder = Path(folder)
     if form not in (*FORMS, "fastest"):

@@ -95,19 +95,26 @@ def convert(model, eight_bits: bool = False) -> bytes:
 
     Batch normalisation is folded into the convolutions. With `eight_bits` the kernels are int8.
     """
-    import_keras()
-    with _converter_silenced():
-        import tensorflow as tf
-        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-        taken = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
-        forward = tf.function(lambda faces: model(faces, training=False), input_signature=[taken])
-        # with the weights still variables, the converter would leave Keras 3's out
-        frozen = convert_variables_to_constants_v2(forward.get_concrete_function())
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
+    with converter_silenced():
+        ready = converter(model)
         if eight_bits:
-            converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        return bytes(converter.convert())
+            import tensorflow as tf
+
+            ready.optimizations = [tf.lite.Optimize.DEFAULT]
+        return bytes(ready.convert())
+
+
+def converter(model):
+    """A `tf.lite.TFLiteConverter` for a Keras model, its weights frozen; use it under `converter_silenced`."""
+    import_keras()
+    import tensorflow as tf
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    taken = tf.TensorSpec((None, *model.input_shape[1:]), tf.float32)
+    forward = tf.function(lambda faces: model(faces, training=False), input_signature=[taken])
+    # with the weights still variables, the converter would leave Keras 3's out
+    frozen = convert_variables_to_constants_v2(forward.get_concrete_function())
+    return tf.lite.TFLiteConverter.from_concrete_functions([frozen], tf.Module())
 
 
 def check_faces(
@@ -130,7 +137,7 @@ def check_faces(
     return faces, kept.labels, f"held-out Training rows of {Path(data).name}"
 
 
-def drawn_faces(input_shape: tuple[int, int, int], count: int = 210, seed: int = 7) -> np.ndarray:
+def drawn_faces(input_shape: tuple[int, int, int], count: int = 140, seed: int = 7) -> np.ndarray:
     """Drawn faces to check an export on where there is no data: uint8 (count, h, w), cut to their boxes."""
     from ferlib import crop, images, synth
 
@@ -177,7 +184,7 @@ def _same_model(bundle: Bundle, out: Path) -> None:
 
 
 @contextmanager
-def _converter_silenced() -> Iterator[None]:
+def converter_silenced() -> Iterator[None]:
     """The converter prints pages: from Python, from C++, by `warnings` and by `logging`."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)

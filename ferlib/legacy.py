@@ -218,7 +218,7 @@ def _sources_first(layers: Sequence[Layer]) -> Iterator[Layer]:
 
 
 def _sources(call) -> list[str]:
-    """Names of the layers that one call takes from: [["conv", 0, 0], …], or Keras 3's nested `keras_history`."""
+    """Names of the layers that one call takes from: [["conv", 0, 0], …], or Keras 3's `keras_history`."""
     if isinstance(call, list):
         return [part[0] for part in call]
     names = []

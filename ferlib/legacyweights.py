@@ -17,8 +17,8 @@ def read_weights(path: Path, architecture, model, kernels: str | None = None) ->
     """Put the weights of a file into `model`, rebuilt from `architecture`; tells whether kernels were turned.
 
     `path`: a whole-model `.h5`, a weights `.h5` of Keras 1 or 2, or a `.weights.h5` of Keras 2 or 3;
-    layers are matched by their order, as Keras does. `kernels` as in `ferlib.legacy.import_model`. Raises BundleError
-    with the first layer that does not fit, and then leaves the model in parts changed.
+    layers are matched by their order, as Keras does. `kernels` as in `ferlib.legacy.import_model`. Raises
+    BundleError with the first layer that does not fit, and then leaves the model in parts changed.
     """
     path = Path(path)
     if not path.is_file():
