@@ -315,6 +315,44 @@ def card(model: Path) -> None:
     click.echo(f"card: {write_card(model)}")
 
 
+@cli.command("import")
+@click.argument("source", type=_FILE)
+@click.argument("out", type=_FOLDER)
+@click.option("--classes", required=True, help="'seven', 'six', or names with commas, in the outputs' order.")
+@click.option("--scaling", required=True, help="The values it was trained on: 0..255, 0..1 or -1..1.")
+@click.option("--weights", type=_FILE, help="The weights of an architecture JSON.")
+@click.option("--kernels", help="theano or tensorflow, for channels-first weights of Keras 1.")
+def import_(source, out, classes, scaling, weights, kernels) -> None:
+    """Make the bundle OUT of SOURCE: a whole-model .h5 or an architecture JSON of Keras 1, 2 or 3."""
+    from ferlib.labels import parse_classes
+    from ferlib.legacy import import_model
+
+    click.echo(f"bundle: {import_model(source, out, parse_classes(classes), scaling, weights, kernels)}")
+
+
+@cli.command()
+@click.argument("model", type=_FOLDER)
+@click.argument("out", type=_FOLDER)
+@click.option("--format", "form", default="litert", show_default=True, help="json, litert or litert-int8.")
+@click.option("--check", type=_FILE, help="Check on Training rows of this FER2013 CSV; default: drawn faces.")
+def export(model, out, form, check) -> None:
+    """Write the bundle MODEL into the folder OUT in another form, checked to give the same answers.
+
+    OUT may be MODEL itself: LiteRT's forms are found there when the bundle is loaded.
+    """
+    from ferlib import export
+
+    faces, truth, source = export.check_faces(model, check)
+    facts = export.export_bundle(model, out, form, faces, truth, source)
+    click.echo(
+        f"{form} in {out}: same class for {facts['same_answer']:.2%} of {facts['faces']} {source}, "
+        f"largest difference {facts['largest_difference']:.1e}"
+        + (f", accuracy {facts['accuracy_change']:+.2%}" if "accuracy_change" in facts else "")
+    )
+    if form == "json":
+        click.echo(export.HOW_TO_LOAD)
+
+
 @cli.command()
 @click.argument("paths", nargs=-1, required=True, type=_FILE)
 @click.option("--model", type=_FOLDER, help="Folder of a bundle; default: the shipped models/fer2013.")

@@ -192,7 +192,7 @@ def _metadata(**changes):
 
 def _other_file(folder):
     (folder / "model.keras").write_bytes(b"not a model")
-    _metadata(sha256=bundle._sha256(folder / "model.keras"))(folder)
+    _metadata(sha256=bundle.file_hash(folder / "model.keras"))(folder)
 
 
 @pytest.mark.parametrize(
