@@ -27,6 +27,7 @@ def build_app(desk: Desk, model_name: str = "") -> "Flask":
 
     app = flask.Flask(__name__, static_folder="page", static_url_path="/static")
     app.request_class = InMemory
+    app.json.sort_keys = False  # probabilities stand in the model's order
     app.config["MAX_CONTENT_LENGTH"] = desk.limits.bytes
     app.config["MAX_FORM_PARTS"] = 2 * desk.limits.pictures
 
@@ -52,7 +53,7 @@ def build_app(desk: Desk, model_name: str = "") -> "Flask":
         with desk.place():
             if flask.request.mimetype != "multipart/form-data":
                 return as_json(desk.read(flask.request.get_data(cache=False)))
-            files = list(flask.request.files.values(multi=True))
+            files = [file for _, file in flask.request.files.items(multi=True)]
             if not 0 < len(files) <= desk.limits.pictures:
                 raise Refused(
                     400, f"{len(files)} files in the form: send 1 to {desk.limits.pictures} pictures"
