@@ -16,7 +16,7 @@ const stage = $("stage"), picture = $("picture"), video = $("video"), overlay = 
 let turn = 0; // rises with each new picture or camera start: answers to older ones are not shown
 let stream = null;
 let shown = null; // what the overlay shows: {faces, width, height, mirrored}
-let spoken = { at: 0, words: "" };
+let spokenAt = -Infinity; // when the camera's result was last announced
 
 // --- words ---------------------------------------------------------------------------------------------------
 
@@ -89,6 +89,7 @@ async function usePicture(file) {
     picture.width = copy.width;
     picture.height = copy.height;
     picture.getContext("2d").drawImage(copy, 0, 0);
+    fit(picture, copy.width, copy.height);
     show(picture);
     const answer = await ask(await asJpeg(copy, 0.92));
     if (mine !== turn) return;
@@ -136,7 +137,7 @@ async function startCamera() {
   pressed(true);
   show(video);
   await video.play().catch(() => {});
-  spoken = { at: 0, words: "" };
+  spokenAt = -Infinity;
   await watch(mine, mirrored);
 }
 
@@ -152,7 +153,7 @@ async function watch(mine, mirrored) {
       const answer = await ask(await asJpeg(frame, 0.85));
       if (mine !== turn) return;
       present(answer, mirrored);
-      speak(summary(answer));
+      speak(answer);
       await pause(30);
     } catch (error) {
       if (mine !== turn) return;
@@ -164,13 +165,14 @@ async function watch(mine, mirrored) {
 
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
-// A screen reader should not speak ten times a second.
-function speak(words) {
+// A screen reader should not speak ten times a second; the eye has the bars.
+function speak(answer) {
+  say(answer.faces.length ? "The camera is on." : summary(answer));
   const now = performance.now();
-  const bad = $("status").classList.contains("bad");
-  if (!bad && (words === spoken.words || now - spoken.at < SPEAK_EVERY)) return;
-  spoken = { at: now, words };
-  say(words);
+  if (!answer.faces.length || now - spokenAt < SPEAK_EVERY) return;
+  spokenAt = now;
+  const words = summary(answer);
+  if ($("spoken").textContent !== words) $("spoken").textContent = words;
 }
 
 function stopCamera() {
@@ -193,8 +195,14 @@ function show(what) {
   stage.classList.toggle("full", what !== null);
 }
 
+// As wide as there is room, not higher than most of the window, and small pictures at most three times as large.
+function fit(what, width, height) {
+  what.style.width = `min(100%, ${(70 * width) / height}vh, ${3 * width}px)`;
+}
+
 function clear() {
   shown = null;
+  $("spoken").textContent = "";
   drawOverlay();
   $("faces").replaceChildren();
   show(null);
@@ -300,7 +308,10 @@ $("camera").addEventListener("click", () => {
 });
 $("emoji").addEventListener("change", drawOverlay);
 new ResizeObserver(drawOverlay).observe(stage);
-video.addEventListener("resize", drawOverlay);
+video.addEventListener("resize", () => {
+  if (video.videoWidth) fit(video, video.videoWidth, video.videoHeight);
+  drawOverlay();
+});
 window.addEventListener("pagehide", stopCamera);
 
 for (const name of ["dragenter", "dragover"]) {
