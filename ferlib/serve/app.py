@@ -53,10 +53,11 @@ def build_app(desk: Desk, model_name: str = "") -> "Flask":
         with desk.place():
             if flask.request.mimetype != "multipart/form-data":
                 return as_json(desk.read(flask.request.get_data(cache=False)))
-            files = [file for _, file in flask.request.files.items(multi=True)]
+            files = flask.request.files.getlist("file")  # other names would lose the order
             if not 0 < len(files) <= desk.limits.pictures:
                 raise Refused(
-                    400, f"{len(files)} files in the form: send 1 to {desk.limits.pictures} pictures"
+                    400,
+                    f"{len(files)} pictures in the form field 'file': send 1 to {desk.limits.pictures}",
                 )
             return _read_several(desk, [file.read() for file in files])
 

@@ -142,6 +142,8 @@ class Server(TcpWSGIServer):
 
     def __init__(self, app: Callable, host: str, port: int, limits: Limits):
         self.limits, self._stopping = limits, False
+        if not 0 <= port <= 65535:  # the system would take the rest of a division
+            raise BadInputError(f"cannot listen on port {port}: it must lie between 0 and 65535")
         shutter = ThreadedTaskDispatcher()
         shutter.queue_logger = logging.Logger(
             "quiet", logging.CRITICAL

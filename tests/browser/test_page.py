@@ -16,12 +16,19 @@ from ferlib.labels import SEVEN
 from ferlib.paths import shipped_bundle
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium here: the page is not tried in a browser")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium here: the page is not tried in a browser"
+)
 
 PICTURES = Path("build/browser")
 HAAR = "frontalface_default"
 FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "is_mobile": True, "has_touch": True}
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +83,10 @@ def opened(browser, url, **context):
     page.problems = []
     page.on("console", lambda m: page.problems.append(m.text) if m.type == "error" else None)
     page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on("request", lambda r: None if r.url.startswith((url, "data:", "blob:")) else page.problems.append(r.url))
+    page.on(
+        "request",
+        lambda r: None if r.url.startswith((url, "data:", "blob:")) else page.problems.append(r.url),
+    )
     page.on("filechooser", lambda _: None)  # from now on: a key press would be quicker than the subscription
     page.goto(url)
     return page
@@ -188,7 +198,9 @@ def test_the_keyboard_is_enough(browser, server, files):
     page.keyboard.press("Tab")
     page.keyboard.press("Space")
     assert page.locator("#overlay use").count() == 1
-    assert page.get_by_role("status").count() == 2, "both announced politely: what happened, and the camera's result"
+    assert page.get_by_role("status").count() == 2, (
+        "both announced politely: what happened, and the camera's result"
+    )
     page.context.close()
 
 
