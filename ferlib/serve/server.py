@@ -174,6 +174,11 @@ class Server(TcpWSGIServer):
         shutter.set_thread_count(adj.threads)
 
     @property
+    def bound_port(self) -> int:
+        """The port it listens on; of interest where 0 was asked for."""
+        return int(self.effective_port)
+
+    @property
     def url(self) -> str:
         """The address for a browser on this machine, without a slash at the end."""
         host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.effective_host, self.effective_host)
