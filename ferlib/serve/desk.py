@@ -3,6 +3,7 @@
 import queue
 import threading
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -47,15 +48,20 @@ class _Shared:
 
 
 class Desk:
-    """Reads pictures for many threads. As many are decoded and read at once as there are detectors."""
+    """Reads pictures for many threads, in a few of its own: as many as there are detectors.
+
+    So a detector is never used by two threads, and what decoder, OpenCV and network hold for each thread that
+    calls them is held a few times, not for each request.
+    """
 
     def __init__(self, model: Reader, detectors: Sequence[Detector], limits: Limits):
         self.limits, self.class_names = limits, tuple(model.class_names)
         self._model = _Shared(model, limits.faces)
         self._places = threading.BoundedSemaphore(limits.at_once)
         self._detectors: queue.SimpleQueue[Detector] = queue.SimpleQueue()
-        for detector in detectors:  # none is ever used by two threads at a time
+        for detector in detectors:
             self._detectors.put(detector)
+        self._workers = ThreadPoolExecutor(len(detectors), "ferlib-read")
         size = model.input_shape[:2]
         model.predict(np.zeros((1, *size), np.uint8))  # the first call compiles: not while somebody waits
 
@@ -72,10 +78,16 @@ class Desk:
     def read(self, data: bytes) -> Answer:
         """The faces of a picture from its bytes; raises Refused with 400, 413, 415 or 503."""
         check_picture(data, self.limits)
+        job = self._workers.submit(self._read, data)
         try:
-            detector = self._detectors.get(timeout=self.limits.wait_seconds)
-        except queue.Empty:
-            raise busy() from None
+            return job.result(self.limits.wait_seconds)
+        except TimeoutError:
+            if job.cancel():  # its turn had not come
+                raise busy() from None
+            return job.result()
+
+    def _read(self, data: bytes) -> Answer:
+        detector = self._detectors.get()
         try:
             image = images.load_image(data, self.limits.pixels)
             found = read_faces(image, self._model, detector)
@@ -85,3 +97,7 @@ class Desk:
             self._detectors.put(detector)
         most = self.limits.faces
         return Answer(image.shape[1], image.shape[0], found[:most], max(0, len(found) - most))
+
+    def close(self) -> None:
+        """End the threads; what waits is not read."""
+        self._workers.shutdown(wait=False, cancel_futures=True)

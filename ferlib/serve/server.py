@@ -140,8 +140,8 @@ class Server(TcpWSGIServer):
 
     channel_class = _Channel
 
-    def __init__(self, app: Callable, host: str, port: int, limits: Limits):
-        self.limits, self._stopping = limits, False
+    def __init__(self, app: Callable, desk: Desk, host: str, port: int):
+        self.limits, self._desk, self._stopping = desk.limits, desk, False
         if not 0 <= port <= 65535:  # the system would take the rest of a division
             raise BadInputError(f"cannot listen on port {port}: it must lie between 0 and 65535")
         shutter = ThreadedTaskDispatcher()
@@ -152,14 +152,15 @@ class Server(TcpWSGIServer):
             adj = Adjustments(
                 host=host,
                 port=port,
-                threads=limits.at_once + _SPARE_THREADS,
-                connection_limit=limits.connections,
-                max_request_body_size=limits.bytes + 1,
-                inbuf_overflow=2 * limits.bytes,  # larger bodies than this would go into a file on the disk
+                threads=self.limits.at_once + _SPARE_THREADS,
+                connection_limit=self.limits.connections,
+                max_request_body_size=self.limits.bytes + 1,
+                inbuf_overflow=2
+                * self.limits.bytes,  # larger bodies than this would go into a file on the disk
                 outbuf_overflow=64_000_000,
                 max_request_header_size=16_384,
                 recv_bytes=65_536,
-                channel_timeout=max(1, round(limits.request_seconds)),
+                channel_timeout=max(1, round(self.limits.request_seconds)),
                 cleanup_interval=1,
                 asyncore_use_poll=hasattr(select, "poll"),
                 log_socket_errors=False,
@@ -207,6 +208,7 @@ class Server(TcpWSGIServer):
         finally:
             self.socket.close()
             self.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
+            self._desk.close()
             wasyncore.close_all(self._map, ignore_all=True)
 
     def stop(self) -> None:
@@ -230,7 +232,7 @@ def open_server(
     """
     limits = limits or Limits()
     desk = Desk(bundle, _detectors(detector, min(4, os.cpu_count() or 1), say), limits)
-    return Server(build_app(desk, getattr(bundle, "name", "")), host, port, limits)
+    return Server(build_app(desk, getattr(bundle, "name", "")), desk, host, port)
 
 
 def _detectors(name: str, count: int, say: Callable[[str], object]) -> list[Detector]:

@@ -6,7 +6,6 @@ the tests call the functions.
 """
 
 import io
-import json
 import random
 import select
 import signal
@@ -254,42 +253,43 @@ def memory(pid: int) -> dict[str, int]:
 
 def main() -> int:
     detector = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     command = [sys.executable, "-u", "-m", "ferlib", "serve", "--port", "0", "--detector", detector]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             line = server.stdout.readline()
             while "http://" not in line:
                 line = server.stdout.readline()
-            url = line.split()[0]
-            good_pictures(url, 200, 16)
-            steps = {"after 200 pictures": memory(server.pid)}
-            good = good_pictures(url, 2000, 16)
-            steps["after 2,000 more"] = memory(server.pid)
-            bad = broken_uploads(url, 500, 16, Limits())
-            steps["after 500 broken uploads"] = memory(server.pid)
-            more = broken_uploads(url, 500, 16, Limits(), seed=8)
-            steps["after 1,000 broken uploads"] = memory(server.pid)
-            last = good_pictures(url, 100, 16)
+            errors, lost, growth = _soak(line.split()[0], server.pid, scale)
         finally:
             server.send_signal(signal.SIGTERM)
-    rate = 2000 / good.seconds
-    print(
-        f"2,000 pictures, 16 clients: {good.seconds:.0f} s, {rate:.0f} a second; lost {good.lost}; {good.statuses}"
-    )
-    statuses = bad.statuses + more.statuses
-    print(f"1,000 broken uploads: {bad.seconds + more.seconds:.0f} s; {statuses}; good ones between lost "
-          f"{bad.lost + more.lost}, after {last.lost}")  # fmt: skip
-    for name, seen in bad.by_kind.items():
-        print(f"  {name:24} {dict(seen)}")
-    for name, values in steps.items():
-        print(f"{name:28} {json.dumps(values)} MB")
     print(f"the server ended with {server.returncode}")
-    growth = steps["after 1,000 broken uploads"]["VmRSS"] - steps["after 500 broken uploads"]["VmRSS"]
-    errors = sum(n for status, n in (good.statuses + statuses).items() if status >= 500 and status != 503)
-    lost = good.lost + bad.lost + more.lost + last.lost
     fine = not errors and not lost and growth < 100 and server.returncode == 0
     print("holds" if fine else f"DOES NOT HOLD: {errors} errors, {lost} lost, {growth} MB more")
     return 0 if fine else 1
+
+
+def _soak(url: str, pid: int, scale: float) -> tuple[int, int, int]:
+    """All of it, with a line a step: (answers 5xx but 503, good pictures lost, MB more after the second half)."""
+    steps = [("pictures", 200), ("pictures", 2000), ("broken", 500), ("broken", 500), ("pictures", 100)]
+    statuses, lost, held = Counter(), 0, []
+    print("at the start:", memory(pid), "MB", flush=True)
+    for number, (kind, count) in enumerate(steps):
+        count = max(16, round(count * scale))
+        if kind == "pictures":
+            seen = good_pictures(url, count, 16)
+        else:
+            seen = broken_uploads(url, count, 16, Limits(), seed=number)
+        statuses += seen.statuses
+        lost += seen.lost
+        held.append(memory(pid))
+        rate = f"{seen.seconds:.0f} s, {count / seen.seconds:.0f} a second"
+        print(f"{count} {kind}: {rate}; {dict(seen.statuses)}; good ones lost {seen.lost}; {held[-1]} MB")
+        for name, got in seen.by_kind.items():
+            print(f"  {name:24} {dict(got)}")
+        sys.stdout.flush()
+    errors = sum(n for status, n in statuses.items() if status >= 500 and status != 503)
+    return errors, lost, held[3]["VmRSS"] - held[2]["VmRSS"]
 
 
 if __name__ == "__main__":
