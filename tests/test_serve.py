@@ -3,6 +3,7 @@
 import http.client
 import io
 import json
+import os
 import signal
 import socket
 import struct
@@ -13,6 +14,7 @@ import threading
 import time
 import urllib.parse
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -28,7 +30,7 @@ from ferlib.cli import cli
 from ferlib.errors import BadInputError
 from ferlib.labels import SEVEN
 from ferlib.serve import desk, limits
-from ferlib.serve.server import open_server
+from ferlib.serve.server import _detectors, open_server
 from tests.tools import soak_server
 
 HAAR = "frontalface_default"
@@ -546,3 +548,26 @@ def test_limits_are_looked_up_before_anything_is_decoded(monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
     with pytest.raises(limits.Refused, match="million pixels"):
         limits.check_picture(png_of(20_000, 20_000), serve.Limits())
+
+
+def test_auto_decides_once_and_gives_detectors_of_one_kind(monkeypatch):
+    asked = []
+
+    def load(name, say):
+        asked.append(name)
+        if name == "auto":
+            say("no YuNet here")
+        return object()
+
+    monkeypatch.setattr("ferlib.faces.load_detector", load)
+    said = []
+    assert len({id(each) for each in _detectors("auto", 3, said.append)}) == 3
+    assert asked == ["auto", HAAR, HAAR] and said == ["no YuNet here"]
+
+
+@pytest.mark.skipif("FERLIB_YUNET" not in os.environ, reason="FERLIB_YUNET names no YuNet model")
+def test_yunet_finds_the_faces_of_several_clients_at_once():
+    with serve.running(Fake(), detector="auto") as server, ThreadPoolExecutor(6) as pool:
+        ask = lambda _: requests.post(f"{server.url}/api/predict", data=JPEG).json()["faces"]  # noqa: E731
+        answers = list(pool.map(ask, range(12)))
+    assert all(answer == answers[0] for answer in answers) and len(answers[0]) == 2
