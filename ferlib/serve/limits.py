@@ -42,7 +42,7 @@ class Limits:
     bytes_held: int = 64_000_000
     """Of all bodies in memory at once, also those that are still arriving."""
     pixels: int = 25_000_000
-    """Of a picture; looked up in its header before anything is decoded. Decoded, it is three bytes each."""
+    """Of a picture; looked up in its header before anything is decoded, which takes some 16 bytes a pixel."""
     faces: int = 32
     """Of a picture: the largest are read, the others counted."""
     pictures: int = 16
