@@ -263,6 +263,7 @@ def main() -> int:
             errors, lost, growth = _soak(line.split()[0], server.pid, scale)
         finally:
             server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)  # its last line must find a reader
     print(f"the server ended with {server.returncode}")
     fine = not errors and not lost and growth < 100 and server.returncode == 0
     print("holds" if fine else f"DOES NOT HOLD: {errors} errors, {lost} lost, {growth} MB more")
