@@ -398,6 +398,22 @@ def run(data: str, classes: str, network: str | None, epochs: int | None) -> Non
 
 
 @cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="Another opens it to the network.")
+@click.option("--port", default=8000, show_default=True, help="0 takes a free one.")
+@click.option("--model", type=_FOLDER, help="Folder of a bundle; default: the shipped models/fer2013.")
+@click.option("--detector", default="auto", show_default=True, help="auto, yunet, or a Haar cascade.")
+def serve(host: str, port: int, model: Path | None, detector: str) -> None:
+    """Open a web page, with an API, that reads the faces in pictures; nothing is kept."""
+    from ferlib import bundle, serve
+    from ferlib.paths import shipped_bundle
+
+    loaded = bundle.load_bundle(model or shipped_bundle())
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        click.echo(f"{host}: others can reach this page; README.md says how to protect it", err=True)
+    serve.serve(loaded, host, port, detector, say=click.echo)
+
+
+@cli.command()
 def doctor() -> None:
     """Say what this machine lacks for the lessons, and how to get it."""
     from ferlib import doctor

@@ -1,0 +1,297 @@
+"""`make soak`: the server under 2,000 pictures from 16 clients, then under 1,000 broken uploads.
+
+Nothing may be lost, answered 5xx (but 503, when it is full), or leave memory behind; and after every hundredth
+broken upload a good one is answered as before. Run as a script it starts `ferlib serve` in a process of its own;
+the tests call the functions.
+"""
+
+import io
+import random
+import select
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import urllib.parse
+import zlib
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+import requests
+from PIL import Image
+
+from ferlib import images, synth
+from ferlib.serve import Limits
+
+
+@dataclass
+class Tally:
+    """What a soak has seen."""
+
+    statuses: Counter = field(default_factory=Counter)
+    """HTTP status to number of answers; 0: the connection ended without one."""
+    lost: int = 0
+    """Good pictures that got no answer, or another than before."""
+    by_kind: dict = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+# --- good ones -----------------------------------------------------------------------------------------------
+
+
+def good_pictures(url: str, count: int, clients: int, different: int = 24) -> Tally:
+    """Send `count` pictures from `clients` threads; a 503 is tried again when it says. Each answer must be right."""
+    pictures = [images.encode_jpeg(synth.draw_photo(seed).image) for seed in range(different)]
+    right = [_without_noise(requests.post(f"{url}/api/predict", data=p, timeout=60).json()) for p in pictures]
+    tally, lock = Tally(), threading.Lock()
+    sessions = threading.local()
+
+    def one(number: int) -> None:
+        k = number % len(pictures)
+        if not hasattr(sessions, "session"):
+            sessions.session = requests.Session()
+        for _ in range(200):
+            try:
+                answer = sessions.session.post(f"{url}/api/predict", data=pictures[k], timeout=60)
+            except requests.RequestException:
+                with lock:
+                    tally.statuses[0] += 1
+                break
+            with lock:
+                tally.statuses[answer.status_code] += 1
+            if answer.status_code != 503:
+                if answer.status_code == 200 and _without_noise(answer.json()) == right[k]:
+                    return
+                break
+            time.sleep(float(answer.headers["Retry-After"]))
+        with lock:
+            tally.lost += 1
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(one, range(count)))
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+def _without_noise(answer: dict) -> list:
+    """Boxes and expressions: a batch of another size may change the last digits of a probability."""
+    return [(face["box"], face["emotion"]) for face in answer["faces"]]
+
+
+# --- broken ones ---------------------------------------------------------------------------------------------
+
+
+@cache
+def _photo() -> np.ndarray:
+    return synth.draw_photo(3).image
+
+
+def _encoded(format: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(_photo()).save(buffer, format)
+    return buffer.getvalue()
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def _png(width: int, height: int, *chunks: bytes) -> bytes:
+    header = _chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + b"".join(chunks) + _chunk(b"IEND", b"")
+
+
+def _cut(data: bytes, chance: random.Random) -> bytes:
+    return data[: chance.randrange(1, len(data))]
+
+
+def _flipped(data: bytes, chance: random.Random) -> bytes:
+    torn = bytearray(data)
+    for _ in range(chance.randrange(1, 60)):
+        torn[chance.randrange(len(torn))] ^= 1 << chance.randrange(8)
+    return bytes(torn)
+
+
+def _bombs(limits: Limits) -> list[bytes]:
+    """Pictures of few bytes that would unfold: in pixels, in text, in what a frame of an animation promises."""
+    side = int(limits.pixels**0.5) - 1
+    gif, jpeg = bytearray(_encoded("GIF")), bytearray(_encoded("JPEG"))
+    gif[6:10] = struct.pack("<HH", 65535, 65535)
+    frame = jpeg.index(b"\xff\xc0")
+    jpeg[frame + 5 : frame + 9] = struct.pack(">HH", 65535, 65535)
+    zeros = zlib.compress(bytes(3 * side * side + side))
+    text = _chunk(b"zTXt", b"a\0\0" + zlib.compress(bytes(50_000_000)))
+    profile = _chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(50_000_000)))
+    return [
+        _png(60_000, 60_000, _chunk(b"IDAT", zlib.compress(bytes(1000)))),
+        _png(side, side, _chunk(b"IDAT", zeros)),  # as large as is let in: it is decoded, and has no face
+        _png(side, side, _chunk(b"IDAT", zeros[: len(zeros) // 2])),
+        _png(10, 10, text, _chunk(b"IDAT", zlib.compress(bytes(310)))),
+        _png(10, 10, profile, _chunk(b"IDAT", zlib.compress(bytes(310)))),
+        bytes(gif),
+        bytes(jpeg),
+    ]
+
+
+def _post(body: bytes, url: str) -> int:
+    return requests.post(f"{url}/api/predict", data=body, timeout=60).status_code
+
+
+def _form(body: bytes, url: str) -> int:
+    return requests.post(f"{url}/upload", files={"file": ("../x.jpg", body)}, timeout=60).status_code
+
+
+def _connect(url: str) -> socket.socket:
+    place = urllib.parse.urlsplit(url)
+    return socket.create_connection((place.hostname, place.port), timeout=60)
+
+
+_HEAD = b"POST /api/predict HTTP/1.1\r\nHost: here\r\n"
+
+
+def _answered(connection: socket.socket) -> int:
+    line = connection.recv(4096).split(b"\r\n")[0].split()
+    return int(line[1]) if len(line) > 1 else 0
+
+
+def _endless(url: str) -> int:
+    """A body that goes on until the server has had enough."""
+    part = b"10000\r\n" + b"\xff" * 0x10000 + b"\r\n"
+    with _connect(url) as connection:
+        connection.sendall(_HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        while not select.select([connection], [], [], 0)[0]:
+            connection.sendall(part)
+        return _answered(connection)
+
+
+def _dripping(url: str, seconds: float) -> int:
+    """A byte now and then, for longer than the server waits."""
+    with _connect(url) as connection:
+        connection.sendall(_HEAD + b"Content-Length: 5000\r\n\r\n\xff\xd8\xff")
+        until = time.monotonic() + seconds
+        while time.monotonic() < until and not select.select([connection], [], [], 0.2)[0]:
+            connection.sendall(b"\0")
+        return _answered(connection)
+
+
+def _leaving(url: str, chance: random.Random) -> int:
+    """Half a body, and gone: nobody is there for an answer."""
+    with _connect(url) as connection:
+        connection.sendall(_HEAD + b"Content-Length: 50000\r\n\r\n" + bytes(chance.randrange(1, 49_000)))
+    return 0
+
+
+def _kinds(limits: Limits) -> dict[str, Callable[[str, random.Random], int]]:
+    """Name to what is done to the server: (address, dice) to a status, 0 where no answer is to be had."""
+    kinds = {}
+    for format in ("JPEG", "PNG", "WEBP", "GIF"):
+        whole = _encoded(format)
+        for name, harm in (("cut", _cut), ("flipped", _flipped)):
+            kinds[f"{name} {format}"] = lambda url, dice, w=whole, h=harm: _post(h(w, dice), url)
+            kinds[f"{name} {format} in a form"] = lambda url, dice, w=whole, h=harm: _form(h(w, dice), url)
+    kinds["zip"] = lambda url, dice: _form(b"PK\x03\x04" + dice.randbytes(5000), url)
+    kinds["HTML"] = lambda url, dice: _post(b"<!doctype html><script>1</script>" * 100, url)
+    kinds["noise"] = lambda url, dice: _post(b"\xff\xd8\xff" + dice.randbytes(20_000), url)
+    for number, bomb in enumerate(_bombs(limits)):
+        kinds[f"bomb {number}"] = lambda url, dice, b=bomb: _post(b, url)
+    kinds["too large"] = lambda url, dice: _post(bytes(2 * limits.bytes), url)
+    kinds["endless"] = lambda url, dice: _endless(url)
+    kinds["dripping"] = lambda url, dice: _dripping(url, 3 * limits.request_seconds + 10)
+    kinds["leaving"] = lambda url, dice: _leaving(url, dice)
+    return kinds
+
+
+def broken_uploads(url: str, count: int, clients: int, limits: Limits, seed: int = 7) -> Tally:
+    """Send `count` broken uploads of all kinds; after every hundredth a good picture must be answered."""
+    kinds = list(_kinds(limits).items())
+    good = images.encode_jpeg(_photo())
+    tally, lock = Tally(), threading.Lock()
+
+    def one(number: int) -> None:
+        name, harm = kinds[number % len(kinds)]
+        try:
+            status = harm(url, random.Random(f"{seed} {number}"))
+        except (requests.RequestException, OSError):
+            status = 0
+        with lock:
+            tally.statuses[status] += 1
+            tally.by_kind.setdefault(name, Counter())[status] += 1
+        if number % 100 == 99:
+            good_one = partial(requests.post, f"{url}/api/predict", data=good, timeout=60)
+            answer = good_one()
+            while answer.status_code == 503:
+                time.sleep(float(answer.headers["Retry-After"]))
+                answer = good_one()
+            with lock:
+                tally.lost += answer.status_code != 200 or not answer.json()["faces"]
+
+    started = time.monotonic()
+    with ThreadPoolExecutor(clients) as pool:
+        list(pool.map(one, range(count)))
+    tally.seconds = time.monotonic() - started
+    return tally
+
+
+# --- the script ----------------------------------------------------------------------------------------------
+
+
+def memory(pid: int) -> dict[str, int]:
+    """MB in memory now and at most, of a process (Linux)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    values = dict(line.split(":", 1) for line in lines)
+    return {name: int(values[name].split()[0]) // 1024 for name in ("VmRSS", "VmHWM")}
+
+
+def main() -> int:
+    detector = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
+    command = [sys.executable, "-u", "-m", "ferlib", "serve", "--port", "0", "--detector", detector]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            line = server.stdout.readline()
+            while "http://" not in line:
+                line = server.stdout.readline()
+            errors, lost, growth = _soak(line.split()[0], server.pid, scale)
+        finally:
+            server.send_signal(signal.SIGTERM)
+            server.communicate(timeout=60)  # its last line must find a reader
+    print(f"the server ended with {server.returncode}")
+    fine = not errors and not lost and growth < 100 and server.returncode == 0
+    print("holds" if fine else f"DOES NOT HOLD: {errors} errors, {lost} lost, {growth} MB more")
+    return 0 if fine else 1
+
+
+def _soak(url: str, pid: int, scale: float) -> tuple[int, int, int]:
+    """All of it, with a line a step: (answers 5xx but 503, good pictures lost, MB more after the second half)."""
+    steps = [("pictures", 200), ("pictures", 2000), ("broken", 500), ("broken", 500), ("pictures", 100)]
+    statuses, lost, held = Counter(), 0, []
+    print("at the start:", memory(pid), "MB", flush=True)
+    for number, (kind, count) in enumerate(steps):
+        count = max(16, round(count * scale))
+        if kind == "pictures":
+            seen = good_pictures(url, count, 16)
+        else:
+            seen = broken_uploads(url, count, 16, Limits(), seed=number)
+        statuses += seen.statuses
+        lost += seen.lost
+        held.append(memory(pid))
+        rate = f"{seen.seconds:.0f} s, {count / seen.seconds:.0f} a second"
+        print(f"{count} {kind}: {rate}; {dict(seen.statuses)}; good ones lost {seen.lost}; {held[-1]} MB")
+        for name, got in seen.by_kind.items():
+            print(f"  {name:24} {dict(got)}")
+        sys.stdout.flush()
+    errors = sum(n for status, n in statuses.items() if status >= 500 and status != 503)
+    return errors, lost, held[3]["VmRSS"] - held[2]["VmRSS"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
