@@ -259,7 +259,9 @@ def train_bundle(
         soft=soft,
     )
     facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(kept)}
-    save_bundle(model, out, rows.class_names, history, {"data": facts, "settings": asdict(settings)})
+    # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
+    cut = {"detector": "frontalface_default", "margin": 0.0}
+    save_bundle(model, out, rows.class_names, history, {**cut, "data": facts, "settings": asdict(settings)})
     return history
 
 
