@@ -115,7 +115,7 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
     assert done.returncode == 0, done.stderr
     assert "broken.jpg" in done.stderr
     rows = list(csv.DictReader(out.open()))
-    expected = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *labels.SEVEN]
+    expected = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *labels.SEVEN, "score"]
     assert list(rows[0]) == expected
     for row in rows:
         probabilities = {name: float(row[name]) for name in labels.SEVEN}
