@@ -230,11 +230,12 @@ def _master(emotion: str) -> np.ndarray:
 
 def _ball(side: int, light: Sequence[int], dark: Sequence[int]) -> np.ndarray:
     """A shaded disc with a darker rim, RGBA; outside it is clear, in the colour of the rim, so that no edge shows."""
-    y, x = (np.mgrid[:side, :side] + 0.5) / side * 2 - 1
+    along = (np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1
+    x, y = along[None, :], along[:, None]
     away = np.hypot(x, y)
     shade = np.clip(np.hypot(x + 0.25, y + 0.4) / 1.35, 0, 1)[..., None] ** 1.4
-    colour = (1 - shade) * np.array(light) + shade * np.array(dark)
-    colour = np.where((away > 0.93)[..., None], np.array(dark) * 0.72, colour)
+    colour = (1 - shade) * np.float32(light) + shade * np.float32(dark)
+    colour = np.where((away > 0.93)[..., None], np.float32(dark) * 0.72, colour)
     return np.dstack([colour, np.where(away < 0.985, 255, 0)]).round().astype(np.uint8)
 
 
