@@ -169,6 +169,98 @@ def test_a_model_that_answers_in_other_classes():
         predict.for_classes(Model(("happy", "neutral")), ("happy", "disgust"))
 
 
+def test_flip_is_the_mean_of_the_face_and_its_mirror_image():
+    model = Model()
+    model.predict = lambda shown: np.stack([f := shown[:, :, :24].mean(axis=(1, 2)) / 255, 1 - f], axis=1)
+    faces_ = np.random.default_rng(2).integers(0, 256, (3, 48, 48), np.uint8)
+    faces_[:, :, :24] //= 4
+    flip = predict.probabilities_of(faces_, model, "flip")
+    mean = (model.predict(faces_) + model.predict(faces_[:, :, ::-1])) / 2
+    assert np.allclose(flip, mean) and not np.allclose(flip, model.predict(faces_))
+
+
+@pytest.mark.parametrize("views", predict.VIEWS)
+def test_all_views_are_one_call(photo, detector, views):
+    model = Model()
+    readings = predict.read_faces(photo.image, model, detector, views)
+    assert model.batches == [len(readings) * {"one": 1, "flip": 2, "three": 3}[views]]
+
+
+def test_system_a_keeps_wide_faces_and_reads_the_whole_picture_without_one():
+    found = [((0, 0, 100, 50), 0.9), ((0, 0, 80, 80), None), ((0, 0, 79, 79), 0.8)]
+    assert predict.system_a_faces(found, 300, 200) == found[:2]
+    assert predict.system_a_faces([], 300, 200) == [((0, 0, 300, 200), None)]
+
+
+def test_rules_by_name(photo, detector):
+    gray = np.full((90, 120, 3), 100, np.uint8)
+    assert predict.read_faces(gray, Model(), detector, rules="ours") == []
+    (whole,) = predict.read_faces(gray, Model(), detector, rules="A")
+    assert whole.box == (0, 0, 120, 90) and whole.score is None
+    ours, theirs = (predict.read_faces(photo.image, Model(), detector, rules=r) for r in ("ours", "A"))
+    assert theirs == [r for r in ours if r.box[2] >= 0.8 * max(r.box[2] for r in ours)]
+    with pytest.raises(BadInputError, match=r"'B'.*ours, A"):
+        predict.read_faces(gray, Model(), detector, rules="B")
+
+
+# a picture from anywhere
+
+
+def test_one_picture_from_everywhere_gives_the_same(tmp_path, face, detector):
+    wanted = predict.read_faces(face, Model(), detector)
+    file = save(tmp_path / "face.png", face)
+    assert wanted and all(
+        predict.read_picture(source, Model(), detector, colour) == wanted
+        for source, colour in (
+            (face, "rgb"),
+            (cv2.cvtColor(face, cv2.COLOR_RGB2BGR), "bgr"),
+            (file, None),
+            (str(file), None),
+            (file.read_bytes(), None),
+        )
+    )
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    assert [r.box for r in predict.read_picture(gray, Model(), detector)] == [r.box for r in wanted]
+
+
+@pytest.mark.parametrize(
+    ("source", "colour", "words"),
+    [
+        (np.zeros((9, 9, 3), np.uint8), None, "'rgb' or 'bgr'"),
+        (np.zeros((9, 9, 3), np.uint8), "RGBA", "'rgb' or 'bgr'"),
+        (np.zeros((9, 9, 4), np.uint8), "rgb", "three colour channels"),
+        (np.zeros((9, 9, 3)), "rgb", "expected a uint8 picture"),
+        (np.zeros((0, 9, 3), np.uint8), "rgb", "expected a uint8 picture"),
+        (b"", None, "empty"),
+        (b"<html>", None, "not a whole picture"),
+        ("nowhere.png", None, "cannot be read"),
+    ],
+)
+def test_what_is_no_picture_is_refused(detector, source, colour, words):
+    with pytest.raises(BadInputError, match=words):
+        predict.read_picture(source, Model(), detector, colour)
+
+
+def test_a_reading_has_the_score_of_its_detector(photo, detector, monkeypatch):
+    assert {r.score for r in predict.read_faces(photo.image, Model(), detector)} == {None}
+
+    class Network(faces.YuNet):
+        """As YuNet, but what it finds is given: x, y, width, height, five points, score."""
+
+        def __init__(self):
+            pass
+
+        def faces(self, image, least=30):
+            found = np.zeros((2, 15), np.float32)
+            found[:, :4], found[:, 14] = [[-20, 5, 40, 50], [60, 30, 60, 80]], [0.75, 0.9]
+            return found
+
+    readings = predict.read_faces(np.full((120, 130, 3), 90, np.uint8), Model(), Network(), min_size=5)
+    assert [r.score for r in readings] == pytest.approx([0.9, 0.75])  # the largest first, each its own
+    for x, y, w, h in (r.box for r in readings):
+        assert x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= 130 and y + h <= 120
+
+
 def test_unknown_views_are_refused():
     with pytest.raises(BadInputError, match=r"'four'.*one, flip, three"):
         predict.probabilities_of(np.zeros((1, 48, 48), np.uint8), Model(), "four")
