@@ -242,7 +242,7 @@ def predict(
     if not (csv_path or annotated or chart or timeline):
         raise BadInputError("nothing to write: give --csv, --annotated, --chart or --timeline")
     loaded = bundle.load_bundle(model or shipped_bundle())
-    found = faces.load_detector(detector, say=lambda line: click.echo(line, err=True))
+    found = faces.load_detector(detector, say=click.echo)
     if films:
         report = predict.predict_film(
             films[0],
@@ -288,7 +288,7 @@ def webcam(source, model, detector, views, emoji, smoothing) -> None:
 
     opened = window.open_window()
     loaded = bundle.load_bundle(model or shipped_bundle())
-    found = faces.load_detector(detector, say=lambda line: click.echo(line, err=True))
+    found = faces.load_detector(detector, say=click.echo)
     count, rate = window.show_live(opened, loaded, found, window.source_of(source), views, emoji, smoothing)
     click.echo(f"{count} frames, {rate:.0f} a second")
 

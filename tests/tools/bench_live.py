@@ -176,12 +176,12 @@ def folder(shipped: bundle.Bundle, large: int) -> None:
     print(f"memory   {before:.0f} MB after 100 pictures, {after:.0f} MB after {large} more", flush=True)
 
 
-def long_film(shipped: bundle.Bundle) -> None:
-    """Ten minutes at 25 frames a second, read, followed, drawn and written: memory on the way."""
+def long_film(shipped: bundle.Bundle, minutes: int = 10) -> None:
+    """A film of 25 frames a second, read, followed, drawn and written: memory on the way."""
     clip = [image for image, _ in synth.film(7, 10, fps=25, size=(320, 240))]
     marks = {}
     with tempfile.TemporaryDirectory() as name, contextlib.chdir(name):
-        video.write_video("film.mp4", islice(cycle(clip), 600 * 25), 25)
+        video.write_video("film.mp4", islice(cycle(clip), minutes * 60 * 25), 25)
 
         def watched(stream):
             for frame in stream:
@@ -198,9 +198,11 @@ def long_film(shipped: bundle.Bundle) -> None:
             annotated="out.mp4",
             progress=watched,
         )
-    minutes = [marks[k] for k in range(25 * 60, 600 * 25, 25 * 60)]
-    said = ", ".join(f"{mb:.0f}" for mb in minutes)
-    print(f"film of {report.frames} frames, {report.tracks} faces: MB after each minute {said}", flush=True)
+    half_minutes = [marks[k] for k in range(25 * 30, minutes * 60 * 25, 25 * 30)]
+    said = ", ".join(f"{mb:.0f}" for mb in half_minutes)
+    print(
+        f"film of {report.frames} frames, {report.tracks} faces: MB after each half minute {said}", flush=True
+    )
 
 
 def main() -> None:
