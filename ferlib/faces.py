@@ -18,10 +18,12 @@ __all__ = [
     "clamp_box",
     "crop_face",
     "crop_regions",
+    "default_detector",
     "detect_faces",
     "iou",
     "load_cascade",
     "load_detector",
+    "score_faces",
 ]
 
 Detector = cv2.CascadeClassifier | YuNet
@@ -47,6 +49,12 @@ def load_detector(name: str = "auto", say: Callable[[str], object] = print) -> D
             raise
         say(f"{error} Faces are found by the Haar cascade frontalface_default instead.")
         return load_cascade()
+
+
+def default_detector() -> Detector:
+    """YuNet where its model file is there, else Haar `frontalface_default`; nothing is fetched."""
+    file = model_file(fetch=False)
+    return load_cascade() if file is None else YuNet(file)
 
 
 def load_cascade(name: str = "frontalface_default") -> cv2.CascadeClassifier:
@@ -90,8 +98,7 @@ def detect_faces(
             "the first must be over 1, the others 0 or more"
         )
     if cascade is None:
-        file = None if haar_settings else model_file(fetch=False)
-        cascade = load_cascade() if file is None else YuNet(file)
+        cascade = load_cascade() if haar_settings else default_detector()
     elif isinstance(cascade, str):
         cascade = load_detector(cascade)
     if isinstance(cascade, YuNet):
@@ -105,4 +112,17 @@ def detect_faces(
             to_gray(image), scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=tuple(min_size)
         )
         boxes = [tuple(int(value) for value in box) for box in found]
-    return sorted(boxes, key=lambda box: (-box[2] * box[3], box[1], box[0], box[2]))
+    return sorted(boxes, key=_largest_first)
+
+
+def score_faces(
+    image: np.ndarray, detector: Detector, min_size: tuple[int, int] = (30, 30)
+) -> list[tuple[Box, float | None]]:
+    """As `detect_faces`, each box with the detector's score, 0 to 1; Haar gives None."""
+    if isinstance(detector, YuNet):
+        return sorted(detector.scored(image, min_size), key=lambda found: _largest_first(found[0]))
+    return [(box, None) for box in detect_faces(image, detector, min_size=min_size)]
+
+
+def _largest_first(box: Box) -> tuple[int, ...]:
+    return -box[2] * box[3], box[1], box[0], box[2]

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from ferlib.errors import ImageError
+from ferlib.errors import BadInputError, ImageError
 from ferlib.files import whole
 
 MAX_PIXELS = 50_000_000
@@ -70,25 +70,38 @@ def _to_rgb(picture: Image.Image) -> np.ndarray:
 
 def to_gray(image: np.ndarray) -> np.ndarray:
     """RGB to gray with the usual weights (ITU-R BT.601); a gray comes back as it is."""
-    _check(image)
+    check(image)
     return image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
 
 
 def to_bgr(image: np.ndarray) -> np.ndarray:
     """RGB to OpenCV's BGR."""
-    _check(image, colour=True)
+    check(image, colour=True)
     return cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
 
 
 def to_rgb(frame: np.ndarray) -> np.ndarray:
     """OpenCV's BGR, as `VideoCapture.read` gives it, to RGB."""
-    _check(frame, colour=True)
+    check(frame, colour=True)
     return cv2.cvtColor(frame, cv2.COLOR_BGR2RGB)
+
+
+def as_rgb(image: np.ndarray, colour: str | None = None) -> np.ndarray:
+    """An array whose colour order is said, "rgb" or "bgr", as RGB; a gray (h, w) needs none and gets three channels.
+
+    Raises ImageError for what is no picture, BadInputError for another order or none.
+    """
+    check(image)
+    if image.ndim == 2:
+        return cv2.cvtColor(image, cv2.COLOR_GRAY2RGB)
+    if colour not in ("rgb", "bgr"):
+        raise BadInputError(f"colour {colour!r}: say the array's order, 'rgb' or 'bgr' (OpenCV's)")
+    return image if colour == "rgb" else to_rgb(image)
 
 
 def resize(image: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """A picture at `size` = (width, height): by area when it shrinks, bilinear when it grows."""
-    _check(image)
+    check(image)
     width, height = size
     smaller = width * height < image.shape[0] * image.shape[1]
     return cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA if smaller else cv2.INTER_LINEAR)
@@ -101,7 +114,7 @@ def face_input(image: np.ndarray, size: int = 48) -> np.ndarray:
 
 def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """Write RGB or gray; the format follows the suffix. Written beside and renamed, never half a file."""
-    _check(image)
+    check(image)
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise ImageError(f"{path.name}: the suffix says no format; use one of {', '.join(SUFFIXES)}")
@@ -111,13 +124,14 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
 
 def encode_jpeg(image: np.ndarray, quality: int = 85) -> bytes:
     """RGB or gray as the bytes of a JPEG file."""
-    _check(image)
+    check(image)
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=quality)
     return buffer.getvalue()
 
 
-def _check(image: np.ndarray, colour: bool = False) -> None:
+def check(image: np.ndarray, colour: bool = False) -> None:
+    """Raise ImageError for what is no image or gray; with `colour` for a gray, too."""
     shape = getattr(image, "shape", None)
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim not in (2, 3) or 0 in shape:
         raise ImageError(f"expected a uint8 picture (h, w, 3) or (h, w), got {type(image).__name__} {shape}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from ferlib import emoji as drawings
 from ferlib.errors import ImageError
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
     "sad": (1, 115, 178),
     "surprise": (86, 180, 233),
     "neutral": (148, 148, 148),
+    "contempt": (251, 175, 228),
     "rest": (202, 145, 97),
 }
 """RGB, from seaborn's "colorblind" palette; the name always stands beside the colour."""
@@ -29,7 +31,7 @@ EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
 Rect = tuple[int, int, int, int]
 """(x, y, width, height) in pixels, like a box."""
 
-_LETTERS = (11, 40)  # height of the letters, smallest and largest, in pixels
+_LETTERS = (11, 80)  # height of the letters, smallest and largest, in pixels
 _SMALLEST = 7  # letters for a label that would not fit otherwise
 _EDGE_OF_FACE = (
     0.08  # bars may cover this share of their own face, so that they do not change sides at each move
@@ -38,12 +40,16 @@ _MOST_OF_FACE = 0.35  # and this share where there is no other room
 _DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
 
 
-def draw_readings(image: np.ndarray, readings: Sequence[FaceReading], bars: bool = True) -> np.ndarray:
+def draw_readings(
+    image: np.ndarray, readings: Sequence[FaceReading], bars: bool = True, emoji: bool = False
+) -> np.ndarray:
     """A copy of a picture, RGB uint8 (h, w, 3), with box, label and bars of each face.
 
     All of it lies inside the picture. Bars stand beside their face, on no other face and on no
     other bars; with less room only the three largest are shown, and without any the label alone. The
-    letters are a thirtieth of the picture's shorter side, but 11 to 40 pixels. The input is not changed.
+    letters are a thirtieth of the picture's shorter side, but 11 to 80 pixels. A face that is followed through a
+    film has its number before its label. With `emoji` each face is covered by the drawing of its expression
+    (`ferlib.emoji`; a class without one, as "rest", is not covered). The input is not changed.
     """
     if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
         raise ImageError(
@@ -51,7 +57,11 @@ def draw_readings(image: np.ndarray, readings: Sequence[FaceReading], bars: bool
         )
     height, width = image.shape[:2]
     letters = int(np.clip(round(min(width, height) * 0.035), *_LETTERS))
-    canvas = Image.fromarray(image.copy())
+    image = image.copy()
+    for reading in reversed(readings) if emoji else ():  # the largest comes first, and shall lie on top
+        if reading.emotion in drawings.NAMES:
+            drawings.place_emoji(image, reading.emotion, reading.box)
+    canvas = Image.fromarray(image)
     brush = ImageDraw.Draw(canvas)
     labels = [_label(reading, letters, (width, height)) for reading in readings]
     for reading in readings:
@@ -163,7 +173,8 @@ def _text_size(text: str, letters: int) -> tuple[int, int]:
 
 def _label(reading: FaceReading, letters: int, frame: tuple[int, int]) -> tuple[Rect, str, int]:
     """Place, text and letter size of a label; in small pictures without the number, or smaller."""
-    full = f"{reading.emotion} {reading.probability:.0%}"
+    number = "" if reading.track is None else f"{reading.track} · "
+    full = f"{number}{reading.emotion} {reading.probability:.0%}"
     tries = [(full, letters), *((reading.emotion, size) for size in range(letters, _SMALLEST - 1, -1))]
     for text, size in tries:
         wide, high = _text_size(text, size)

@@ -6,7 +6,7 @@ A *frame* that OpenCV gives is BGR; here every image is already RGB, uint8 (h, w
 import itertools
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,6 +49,7 @@ def frames(
     seed: int = 7,
     fps: float = 12,
     size: tuple[int, int] = (320, 240),
+    problems: list[str] | None = None,
 ) -> Iterator[Frame]:
     """The frames of a source, one after the other; the source is closed when the iterator is.
 
@@ -56,7 +57,8 @@ def frames(
     `seconds`: stop there; None goes on to the end of a file, and without end for film and camera.
     `seed`, `fps`, `size` = (width, height) in pixels: of the film only.
     Raises BadInputError, at the first frame, for a camera or file that cannot be opened or is empty,
-    and later for a camera that stops answering. A cut file gives the frames it has.
+    and later for a camera that stops answering. A cut file gives the frames it has, and a line in `problems`
+    where a list is given.
     """
     number = camera_number(source)
     if source == FILM:
@@ -64,7 +66,7 @@ def frames(
     elif number is not None:
         yield from _camera(number, seconds)
     else:
-        yield from _file(Path(source), seconds)
+        yield from _file(Path(source), seconds, [] if problems is None else problems)
 
 
 def camera_number(source: str | int | os.PathLike) -> int | None:
@@ -108,19 +110,42 @@ def _camera(number: int, seconds: float | None) -> Iterator[Frame]:
             yield Frame(index, now - start, images.to_rgb(frame))
 
 
-def _file(path: Path, seconds: float | None) -> Iterator[Frame]:
-    if not path.is_file():
-        raise BadInputError(f"{path}: no such video file; give 'film', a camera's number, or a file's path")
-    with _capture(str(path)) as capture:
-        fps = capture.get(cv2.CAP_PROP_FPS)
-        fps = fps if 1 <= fps <= 240 else _USUAL_FPS  # also for nan
+def _file(path: Path, seconds: float | None, problems: list[str]) -> Iterator[Frame]:
+    with _opened(path) as capture:
+        fps, promised = _rate(capture), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         for index in itertools.count():
+            if seconds is not None and index / fps >= seconds:
+                return
             good, frame = capture.read()
             if not good and index == 0:
                 raise BadInputError(f"{path}: no frame in it can be decoded; is it a whole video file?")
-            if not good or (seconds is not None and index / fps >= seconds):
+            if not good:
+                # some formats only estimate the number; nan and numbers below zero promise nothing
+                if promised - index > max(2, 0.01 * promised):
+                    problems.append(
+                        f"{path}: ends after {index} of {promised:.0f} frames; it is cut or damaged"
+                    )
                 return
             yield Frame(index, index / fps, images.to_rgb(frame))
+
+
+def frame_rate(path: str | os.PathLike) -> float:
+    """Frames a second of a video file; 25 for a file that does not say. Raises BadInputError as `frames` does."""
+    with _opened(Path(path)) as capture:
+        return _rate(capture)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[cv2.VideoCapture]:
+    if not path.is_file():
+        raise BadInputError(f"{path}: no such video file; give 'film', a camera's number, or a file's path")
+    with _capture(str(path)) as capture:
+        yield capture
+
+
+def _rate(capture: cv2.VideoCapture) -> float:
+    fps = capture.get(cv2.CAP_PROP_FPS)
+    return fps if 1 <= fps <= 240 else _USUAL_FPS  # also for nan
 
 
 @contextmanager
@@ -152,29 +177,42 @@ def write_video(path: str | os.PathLike, pictures: Iterable[np.ndarray], fps: fl
     Written beside and renamed, never half a file. Raises BadInputError for another suffix, no
     pictures, pictures of different sizes, or a codec that this OpenCV lacks.
     """
+    count = 0
+    with video_writer(path, fps) as write:
+        for image in pictures:
+            write(image)
+            count += 1
+    return count
+
+
+@contextmanager
+def video_writer(path: str | os.PathLike, fps: float = 12) -> Iterator[Callable[[np.ndarray], None]]:
+    """A function that takes one picture after the other; the video is there when the block ends well.
+
+    All as in `write_video`; only one picture is in memory.
+    """
     path = Path(path)
     if path.suffix.lower() not in CODECS:
         raise BadInputError(f"{path.name}: a video's suffix must be {' or '.join(CODECS)}")
     with whole(path) as part:
-        return _write_frames(part, path.name, pictures, fps)
+        writer, shape, count = None, None, 0
 
-
-def _write_frames(path: Path, name: str, pictures: Iterable[np.ndarray], fps: float) -> int:
-    writer, shape, count = None, None, 0
-    try:
-        for image in pictures:
+        def write(image: np.ndarray) -> None:
+            nonlocal writer, shape, count
             if writer is None:
-                shape, writer = image.shape, _writer(path, image.shape, fps)
+                shape, writer = image.shape, _writer(part, image.shape, fps)
             if image.shape != shape:  # OpenCV drops such a frame without a word
-                raise BadInputError(f"{name}: frame {count} is {image.shape}, the first was {shape}")
+                raise BadInputError(f"{path.name}: frame {count} is {image.shape}, the first was {shape}")
             writer.write(images.to_bgr(image))
             count += 1
-        if writer is None:
-            raise BadInputError(f"{name}: no pictures to write")
-    finally:
-        if writer is not None:
-            writer.release()
-    return count
+
+        try:
+            yield write
+            if writer is None:
+                raise BadInputError(f"{path.name}: no pictures to write")
+        finally:
+            if writer is not None:
+                writer.release()
 
 
 def _writer(path: Path, shape: tuple[int, ...], fps: float) -> cv2.VideoWriter:

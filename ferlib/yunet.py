@@ -81,10 +81,16 @@ class YuNet:
 
     def detect(self, image: np.ndarray, min_size: tuple[int, int] = (30, 30)) -> list[Box]:
         """Faces of a picture (uint8 RGB or gray) as square boxes, clamped to the picture; see `as_square`."""
+        return [box for box, _ in self.scored(image, min_size)]
+
+    def scored(self, image: np.ndarray, min_size: tuple[int, int] = (30, 30)) -> list[tuple[Box, float]]:
+        """As `detect`, each box with its score, 0 to 1."""
         image = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
         height, width = image.shape[:2]
-        boxes = [clamp_box(as_square(face), width, height) for face in self.faces(image, min(min_size))]
-        return [box for box in boxes if box[2] >= max(min_size[0], 1) and box[3] >= max(min_size[1], 1)]
+        found = self.faces(image, min(min_size))
+        boxes = [(clamp_box(as_square(face), width, height), float(face[14])) for face in found]
+        least = max(min_size[0], 1), max(min_size[1], 1)
+        return [(box, score) for box, score in boxes if box[2] >= least[0] and box[3] >= least[1]]
 
     def faces(self, image: np.ndarray, least: float = 30) -> np.ndarray:
         """What the network itself gives: float32 (n, 15), in pixels of the RGB picture.

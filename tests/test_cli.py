@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferlib import dataset, images, labels, synth
+from ferlib import dataset, images, labels, synth, video
 
 COMMANDS = [
     "synth",
@@ -26,9 +26,13 @@ COMMANDS = [
     "export",
     "serve",
     "predict",
+    "webcam",
     "run",
     "doctor",
 ]
+
+
+HAAR = "frontalface_default"  # nothing is fetched
 
 
 def ferlib(*args, **kwargs):
@@ -188,16 +192,37 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
     images.write_image(tmp_path / "photo.PNG", synth.draw_photo(3).image)
     (tmp_path / "broken.jpg").write_bytes(b"<html>not a picture</html>")
     out = tmp_path / "out.csv"
-    done = ferlib("predict", tmp_path, "--model", bundle_folder, "--csv", out)
+    done = ferlib("predict", tmp_path, "--model", bundle_folder, "--csv", out, "--detector", HAAR)
     assert done.returncode == 0, done.stderr
     assert "broken.jpg" in done.stderr
     rows = list(csv.DictReader(out.open()))
-    expected = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *labels.SEVEN]
+    expected = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *labels.SEVEN, "score"]
     assert list(rows[0]) == expected
     for row in rows:
         probabilities = {name: float(row[name]) for name in labels.SEVEN}
         assert sum(probabilities.values()) == pytest.approx(1, abs=1e-4)
         assert max(probabilities, key=probabilities.get) == row["emotion"]
+
+
+def test_predict_writes_copies_and_a_chart(tmp_path, bundle_folder):
+    (tmp_path / "in").mkdir()
+    images.write_image(tmp_path / "in/photo.png", synth.draw_photo(3).image)
+    copies, chart = tmp_path / "copies", tmp_path / "chart.png"
+    wanted = ("--annotated", copies, "--chart", chart, "--emoji", "--views", "flip", "--flat")
+    done = ferlib("predict", tmp_path / "in", "--model", bundle_folder, "--detector", HAAR, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert images.load_image(copies / "photo.png").shape == images.load_image(tmp_path / "in/photo.png").shape
+    assert chart.stat().st_size > 1000
+
+
+def test_predict_reads_a_film(tmp_path, bundle_folder):
+    video.write_video(tmp_path / "film.mp4", (i for i, _ in synth.film(7, 1, fps=10, size=(320, 240))), 10)
+    out = {kind: tmp_path / f"out.{kind}" for kind in ("csv", "png", "mp4")}
+    wanted = ("--csv", out["csv"], "--timeline", out["png"], "--annotated", out["mp4"])
+    done = ferlib("predict", tmp_path / "film.mp4", "--model", bundle_folder, "--detector", HAAR, *wanted)
+    assert done.returncode == 0, done.stderr
+    assert "in 10 frames" in done.stdout and all(file.stat().st_size > 100 for file in out.values())
+    assert {row["track"] for row in csv.DictReader(out["csv"].open())} == {"1"}
 
 
 @pytest.mark.parametrize(
@@ -220,7 +245,16 @@ def test_predict_writes_a_row_a_face_and_names_the_unreadable(tmp_path, bundle_f
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--pictures"], "--html"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--photos", "nowhere"], "legend.csv"),
         (["evaluate", "--model", "{bundle}", "--data", "{csv}", "--votes", "{csv}"], "fer2013new.csv"),
-        (["predict", "nothing.jpg", "--model", "{bundle}", "--csv", "out.csv"], "nothing.jpg"),
+        (
+            ["predict", "nothing.jpg", "--model", "{bundle}", "--csv", "o.csv", "--detector", HAAR],
+            "nothing.jpg",
+        ),
+        (["predict", "no.mp4", "--model", "{bundle}", "--csv", "out.csv", "--detector", HAAR], "no.mp4"),
+        (["predict", "a.mp4", "b.jpg", "--csv", "out.csv"], "film alone"),
+        (["predict", "a.jpg", "--timeline", "out.png"], "--chart"),
+        (["predict", "a.jpg"], "nothing to write"),
+        (["predict", "a.jpg", "--csv", "out.csv", "--model", "{bundle}", "--detector", "haarder"], "haarder"),
+        (["predict", "a.jpg", "--csv", "out.csv", "--views", "four"], "four"),
         (["crawl", "faces", "--out", "raw", "--source", "altavista"], "altavista"),
         (["crawl", "faces", "--out", "raw", "--source", "list"], "path"),
         (["crawl", "faces", "--out", "raw", "--count", "0"], "count"),

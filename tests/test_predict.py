@@ -34,17 +34,17 @@ class Model:
 
 
 @pytest.fixture(scope="module")
-def cascade():
+def detector():
     return faces.load_cascade()
 
 
 @pytest.fixture(scope="module")
 def photo():
     """A drawn photo in which the detector finds all faces, two at least, and nothing else."""
-    cascade = faces.load_cascade()
+    detector = faces.load_cascade()
     for seed in range(50):
         photo = synth.draw_photo(seed)
-        found = faces.detect_faces(photo.image, cascade)
+        found = faces.detect_faces(photo.image, detector)
         fit = [max(iou(box, truth.box) for truth in photo.faces) > 0.3 for box in found]
         if len(found) == len(photo.faces) >= 2 and all(fit):
             return photo
@@ -54,19 +54,19 @@ def photo():
 @pytest.fixture(scope="module")
 def face():
     """One drawn face of 160 pixels which the detector finds."""
-    cascade = faces.load_cascade()
+    detector = faces.load_cascade()
     pictures, _ = synth.draw_faces(20, seed=5, size=160)
-    return next(p for p in pictures if faces.detect_faces(p, cascade))
+    return next(p for p in pictures if faces.detect_faces(p, detector))
 
 
 # one picture
 
 
-def test_all_faces_of_a_picture_in_one_call(photo, cascade):
+def test_all_faces_of_a_picture_in_one_call(photo, detector):
     model = Model()
-    readings = predict.read_faces(photo.image, model, cascade)
+    readings = predict.read_faces(photo.image, model, detector)
     assert len(readings) == len(photo.faces) and model.batches == [len(readings)]
-    assert [r.box for r in readings] == faces.detect_faces(photo.image, cascade)
+    assert [r.box for r in readings] == faces.detect_faces(photo.image, detector)
     areas = [r.box[2] * r.box[3] for r in readings]
     assert areas == sorted(areas, reverse=True)
     for reading in readings:
@@ -78,9 +78,9 @@ def test_all_faces_of_a_picture_in_one_call(photo, cascade):
         assert x >= 0 and y >= 0 and x + w <= photo.image.shape[1] and y + h <= photo.image.shape[0]
 
 
-def test_what_the_model_gets_is_the_gray_face(face, cascade):
+def test_what_the_model_gets_is_the_gray_face(face, detector):
     model = Model()
-    reading = predict.read_faces(face, model, cascade)[0]
+    reading = predict.read_faces(face, model, detector)[0]
     x, y, w, h = reading.box
     by_hand = cv2.resize(
         cv2.cvtColor(face[y : y + h, x : x + w], cv2.COLOR_RGB2GRAY), (48, 48), interpolation=cv2.INTER_AREA
@@ -88,35 +88,35 @@ def test_what_the_model_gets_is_the_gray_face(face, cascade):
     assert reading.probabilities["angry"] == pytest.approx(by_hand[:24].mean() / 255, abs=1e-6)
 
 
-def test_the_default_detector_is_loaded_when_none_is_given(face, cascade):
-    assert predict.read_faces(face, Model()) == predict.read_faces(face, Model(), cascade)
+def test_the_default_detector_is_loaded_when_none_is_given(face):
+    assert predict.read_faces(face, Model()) == predict.read_faces(face, Model(), faces.default_detector())
 
 
-def test_two_classes_and_another_input_size(face, cascade):
-    reading = predict.read_faces(face, Model(("happy", "rest"), size=64), cascade)[0]
+def test_two_classes_and_another_input_size(face, detector):
+    reading = predict.read_faces(face, Model(("happy", "rest"), size=64), detector)[0]
     assert tuple(reading.probabilities) == ("happy", "rest")
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 3), (20, 20, 3), (48, 48, 3), (1, 400, 3), (300, 400, 3)])
-def test_no_face_is_an_empty_list_and_no_call(shape, cascade):
+def test_no_face_is_an_empty_list_and_no_call(shape, detector):
     model = Model()
-    assert predict.read_faces(np.full(shape, 128, np.uint8), model, cascade) == []
+    assert predict.read_faces(np.full(shape, 128, np.uint8), model, detector) == []
     assert model.batches == []
 
 
-def test_a_large_picture_is_searched_in_a_smaller_copy(face, cascade):
+def test_a_large_picture_is_searched_in_a_smaller_copy(face, detector):
     large = np.full((2000, 2600, 3), 128, np.uint8)
     large[500:1300, 700:1500] = cv2.resize(face, (800, 800))
-    coarse = predict.read_faces(large, Model(), cascade, longest=650)
+    coarse = predict.read_faces(large, Model(), detector, longest=650)
     assert len(coarse) == 1
     x, y, w, h = coarse[0].box
     assert x > 650 and y > 450 and x + w < 1550 and y + h < 1350 and w > 400
 
 
-def test_faces_under_the_smallest_size_are_left_out(photo, cascade):
-    readings = predict.read_faces(photo.image, Model(), cascade)
+def test_faces_under_the_smallest_size_are_left_out(photo, detector):
+    readings = predict.read_faces(photo.image, Model(), detector)
     limit = readings[0].box[2]
-    large = predict.read_faces(photo.image, Model(), cascade, min_size=limit)
+    large = predict.read_faces(photo.image, Model(), detector, min_size=limit)
     assert large and all(r.box[2] >= limit for r in large)
 
 
@@ -169,8 +169,100 @@ def test_a_model_that_answers_in_other_classes():
         predict.for_classes(Model(("happy", "neutral")), ("happy", "disgust"))
 
 
+def test_flip_is_the_mean_of_the_face_and_its_mirror_image():
+    model = Model()
+    model.predict = lambda shown: np.stack([f := shown[:, :, :24].mean(axis=(1, 2)) / 255, 1 - f], axis=1)
+    faces_ = np.random.default_rng(2).integers(0, 256, (3, 48, 48), np.uint8)
+    faces_[:, :, :24] //= 4
+    flip = predict.probabilities_of(faces_, model, "flip")
+    mean = (model.predict(faces_) + model.predict(faces_[:, :, ::-1])) / 2
+    assert np.allclose(flip, mean) and not np.allclose(flip, model.predict(faces_))
+
+
+@pytest.mark.parametrize("views", predict.VIEWS)
+def test_all_views_are_one_call(photo, detector, views):
+    model = Model()
+    readings = predict.read_faces(photo.image, model, detector, views)
+    assert model.batches == [len(readings) * {"one": 1, "flip": 2, "three": 3}[views]]
+
+
+def test_system_a_keeps_wide_faces_and_reads_the_whole_picture_without_one():
+    found = [((0, 0, 100, 50), 0.9), ((0, 0, 80, 80), None), ((0, 0, 79, 79), 0.8)]
+    assert predict.system_a_faces(found, 300, 200) == found[:2]
+    assert predict.system_a_faces([], 300, 200) == [((0, 0, 300, 200), None)]
+
+
+def test_rules_by_name(photo, detector):
+    gray = np.full((90, 120, 3), 100, np.uint8)
+    assert predict.read_faces(gray, Model(), detector, rules="ours") == []
+    (whole,) = predict.read_faces(gray, Model(), detector, rules="A")
+    assert whole.box == (0, 0, 120, 90) and whole.score is None
+    ours, theirs = (predict.read_faces(photo.image, Model(), detector, rules=r) for r in ("ours", "A"))
+    assert theirs == [r for r in ours if r.box[2] >= 0.8 * max(r.box[2] for r in ours)]
+    with pytest.raises(BadInputError, match=r"'B'.*ours, A"):
+        predict.read_faces(gray, Model(), detector, rules="B")
+
+
+# a picture from anywhere
+
+
+def test_one_picture_from_everywhere_gives_the_same(tmp_path, face, detector):
+    wanted = predict.read_faces(face, Model(), detector)
+    file = save(tmp_path / "face.png", face)
+    assert wanted and all(
+        predict.read_picture(source, Model(), detector, colour) == wanted
+        for source, colour in (
+            (face, "rgb"),
+            (cv2.cvtColor(face, cv2.COLOR_RGB2BGR), "bgr"),
+            (file, None),
+            (str(file), None),
+            (file.read_bytes(), None),
+        )
+    )
+    gray = cv2.cvtColor(face, cv2.COLOR_RGB2GRAY)
+    assert [r.box for r in predict.read_picture(gray, Model(), detector)] == [r.box for r in wanted]
+
+
+@pytest.mark.parametrize(
+    ("source", "colour", "words"),
+    [
+        (np.zeros((9, 9, 3), np.uint8), None, "'rgb' or 'bgr'"),
+        (np.zeros((9, 9, 3), np.uint8), "RGBA", "'rgb' or 'bgr'"),
+        (np.zeros((9, 9, 4), np.uint8), "rgb", "three colour channels"),
+        (np.zeros((9, 9, 3)), "rgb", "expected a uint8 picture"),
+        (np.zeros((0, 9, 3), np.uint8), "rgb", "expected a uint8 picture"),
+        (b"", None, "empty"),
+        (b"<html>", None, "not a whole picture"),
+        ("nowhere.png", None, "cannot be read"),
+    ],
+)
+def test_what_is_no_picture_is_refused(detector, source, colour, words):
+    with pytest.raises(BadInputError, match=words):
+        predict.read_picture(source, Model(), detector, colour)
+
+
+def test_a_reading_has_the_score_of_its_detector(photo, detector, monkeypatch):
+    assert {r.score for r in predict.read_faces(photo.image, Model(), detector)} == {None}
+
+    class Network(faces.YuNet):
+        """As YuNet, but what it finds is given: x, y, width, height, five points, score."""
+
+        def __init__(self):
+            pass
+
+        def faces(self, image, least=30):
+            found = np.zeros((2, 15), np.float32)
+            found[:, :4], found[:, 14] = [[-20, 5, 40, 50], [60, 30, 60, 80]], [0.75, 0.9]
+            return found
+
+    readings = predict.read_faces(np.full((120, 130, 3), 90, np.uint8), Model(), Network(), min_size=5)
+    assert [r.score for r in readings] == pytest.approx([0.9, 0.75])  # the largest first, each its own
+    for x, y, w, h in (r.box for r in readings):
+        assert x >= 0 and y >= 0 and w > 0 and h > 0 and x + w <= 130 and y + h <= 120
+
+
 def test_unknown_views_are_refused():
-    with pytest.raises(BadInputError, match=r"'four'.*one, three"):
+    with pytest.raises(BadInputError, match=r"'four'.*one, flip, three"):
         predict.probabilities_of(np.zeros((1, 48, 48), np.uint8), Model(), "four")
 
 
@@ -224,10 +316,21 @@ def test_no_file_comes_twice(folder):
     assert files[0] == folder / "b.PNG"
 
 
-def test_readings_of_a_folder_as_a_table(folder, cascade):
+def test_readings_of_a_folder_as_a_table(folder, detector):
     model = Model()
-    table, problems = predict.predict_paths([folder], model, cascade)
-    assert list(table) == ["file", "face", "x", "y", "width", "height", "emotion", "probability", *SEVEN]
+    table, problems = predict.predict_paths([folder], model, detector)
+    assert list(table) == [
+        "file",
+        "face",
+        "x",
+        "y",
+        "width",
+        "height",
+        "emotion",
+        "probability",
+        *SEVEN,
+        "score",
+    ]
     read = {file.removeprefix(folder.as_posix() + "/") for file in table["file"]}
     assert read == {"a.jpeg", "b.PNG", "deep/er/c.Webp", "d.bmp"}
     assert (table[list(SEVEN)].sum(axis=1) - 1).abs().max() < 1e-6
@@ -243,25 +346,25 @@ def test_readings_of_a_folder_as_a_table(folder, cascade):
         assert sum(name in line and words in line for line in problems) == 1, name
 
 
-def test_the_faces_of_a_file_are_numbered_from_the_largest(tmp_path, photo, cascade):
+def test_the_faces_of_a_file_are_numbered_from_the_largest(tmp_path, photo, detector):
     path = save(tmp_path / "p.png", photo.image)
-    table, _ = predict.predict_paths([path], Model(), cascade)
+    table, _ = predict.predict_paths([path], Model(), detector)
     assert list(table["face"]) == list(range(len(table))) and len(table) >= 2
     assert (table["width"] * table["height"]).is_monotonic_decreasing
 
 
-def test_boxes_count_on_the_turned_picture(tmp_path, face, cascade):
+def test_boxes_count_on_the_turned_picture(tmp_path, face, detector):
     upright = save(tmp_path / "upright.png", face)
     exif = Image.Exif()
     exif[0x0112] = 6  # shown a quarter turn clockwise
     turned = save(tmp_path / "turned.png", np.rot90(face).copy(), exif=exif)
-    table, problems = predict.predict_paths([upright, turned], Model(), cascade)
+    table, problems = predict.predict_paths([upright, turned], Model(), detector)
     assert problems == [] and len(table) % 2 == 0
     half = len(table) // 2
     assert table.iloc[:half, 1:].values.tolist() == table.iloc[half:, 1:].values.tolist()
 
 
-def test_progress_sees_every_file(folder, cascade):
+def test_progress_sees_every_file(folder, detector):
     seen = []
 
     def progress(files):
@@ -269,47 +372,47 @@ def test_progress_sees_every_file(folder, cascade):
             seen.append(file)
             yield file
 
-    predict.predict_paths([folder], Model(), cascade, progress=progress)
+    predict.predict_paths([folder], Model(), detector, progress=progress)
     assert len(seen) == 8
 
 
 @pytest.mark.parametrize("name", ["missing.png", "empty.png", "page.jpg", "cut.jpg", "notes.txt"])
-def test_nothing_readable_is_an_error_that_names_the_file(folder, cascade, name):
+def test_nothing_readable_is_an_error_that_names_the_file(folder, detector, name):
     with pytest.raises(BadInputError, match=f"nothing could be read.*{name}") as caught:
-        predict.predict_paths([folder / name], Model(), cascade)
+        predict.predict_paths([folder / name], Model(), detector)
     assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
 
 
-def test_one_good_file_is_enough(folder, cascade):
-    table, problems = predict.predict_paths([folder / "missing.png", folder / "g.gif"], Model(), cascade)
+def test_one_good_file_is_enough(folder, detector):
+    table, problems = predict.predict_paths([folder / "missing.png", folder / "g.gif"], Model(), detector)
     assert set(table["file"]) == {(folder / "g.gif").as_posix()}
     assert len(problems) == 1 and "missing.png" in problems[0]
 
 
-def test_pictures_without_a_face_are_read_all_the_same(folder, cascade):
-    table, problems = predict.predict_paths([folder / "e.JPG"], Model(), cascade)
-    assert len(table) == 0 and len(table.columns) == 15
+def test_pictures_without_a_face_are_read_all_the_same(folder, detector):
+    table, problems = predict.predict_paths([folder / "e.JPG"], Model(), detector)
+    assert len(table) == 0 and len(table.columns) == 16
     assert problems == [f"{folder / 'e.JPG'}: no face found"]
 
 
-def test_an_empty_folder_and_no_paths(tmp_path, cascade):
+def test_an_empty_folder_and_no_paths(tmp_path, detector):
     with pytest.raises(BadInputError, match="no pictures in this folder"):
-        predict.predict_paths([tmp_path], Model(), cascade)
+        predict.predict_paths([tmp_path], Model(), detector)
     with pytest.raises(BadInputError, match="no paths were given"):
-        predict.predict_paths([], Model(), cascade)
+        predict.predict_paths([], Model(), detector)
 
 
-def test_a_long_list_of_problems_stays_one_short_line(tmp_path, cascade):
+def test_a_long_list_of_problems_stays_one_short_line(tmp_path, detector):
     for k in range(25):
         (tmp_path / f"{k:02}.png").write_bytes(b"x")
     with pytest.raises(BadInputError, match="and 15 more") as caught:
-        predict.predict_paths([tmp_path], Model(), cascade)
+        predict.predict_paths([tmp_path], Model(), detector)
     assert "\n" not in str(caught.value)
 
 
-def test_the_table_as_csv(tmp_path, folder, cascade):
+def test_the_table_as_csv(tmp_path, folder, detector):
     odd = save(tmp_path / 'in/a "name", with\nall.png', np.asarray(Image.open(folder / "b.PNG")))
-    table, _ = predict.predict_paths([odd], Model(), cascade)
+    table, _ = predict.predict_paths([odd], Model(), detector)
     out = tmp_path / "new/out.csv"
     predict.write_table(table, out)
     again = pd.read_csv(out)
@@ -464,10 +567,10 @@ def test_videos_that_cannot_be_written(tmp_path, name, frames, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_film_as_a_table(cascade):
+def test_a_film_as_a_table(detector):
     frames = list(video.frames("film", seconds=2, seed=7, fps=5))
     model = Model(("happy", "rest"))
-    pairs = list(predict.read_frames(frames, model, cascade, "three"))
+    pairs = list(predict.read_frames(frames, model, detector, "three"))
     assert [frame for frame, _ in pairs] == frames
     assert model.batches and all(size % 3 == 0 for size in model.batches)
     table = predict.video_table(pairs, model.class_names)
@@ -478,14 +581,14 @@ def test_a_film_as_a_table(cascade):
         assert row.truth == frames[row.frame].emotion and row.seconds == frames[row.frame].seconds
 
 
-def test_a_film_is_read_in_one_call_as_well(cascade):
-    table = predict.read_video("film", Model(), cascade, seconds=1)
+def test_a_film_is_read_in_one_call_as_well(detector):
+    table = predict.read_video("film", Model(), detector, seconds=1)
     assert set(table["frame"]) <= set(range(12)) and len(table) >= 8
     assert len(predict.video_table([], SEVEN)) == 0
 
 
-def test_detectors_in_two_threads_agree(photo, cascade):
-    wanted = predict.read_faces(photo.image, Model(), cascade)
+def test_detectors_in_two_threads_agree(photo, detector):
+    wanted = predict.read_faces(photo.image, Model(), detector)
     results = []
 
     def work():

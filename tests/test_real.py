@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferlib import bundle, dataset, evaluate, labels, paths, predict
+from ferlib import bundle, dataset, evaluate, faces, labels, paths, predict
 from tests.tools import walk_photos
 
 
@@ -74,18 +74,26 @@ def test_the_votes_stand_in_the_order_of_the_rows():
 
 
 @given("FERLIB_PHOTOS")
-def test_real_photographs_are_read(shipped):
+@pytest.mark.parametrize(
+    ("name", "share", "least"),
+    [
+        ("frontalface_default", 0.6, 0.33),
+        pytest.param("yunet", 0.98, 0.45, marks=given("FERLIB_YUNET")),
+    ],
+)
+def test_real_photographs_are_read(shipped, name, share, least):
+    """Of 154: Haar finds a face in 66 %, YuNet in all; 0.38 and 0.50 are right (without a face counts as wrong)."""
     folder = Path(os.environ["FERLIB_PHOTOS"])
-    table, problems = predict.predict_paths([folder], shipped)
+    table, problems = predict.predict_paths([folder], shipped, faces.load_detector(name), views="flip")
     legend = pd.read_csv(folder / "legend.csv")
     found = {Path(file).name for file in table["file"]}
-    assert len(found) > 0.6 * len(legend)
+    assert len(found) >= share * len(legend)
     # What gave no face is named; what is no picture (the legend, the licence) is not looked at.
     assert len(found) + len(problems) == len(legend)
     truth = legend.set_index("image")["emotion"].map(labels.canonical)
     first = table[table["face"] == 0].assign(name=lambda rows: [Path(file).name for file in rows["file"]])
-    right = (first["emotion"].to_numpy() == truth.loc[first["name"]].to_numpy()).mean()
-    assert right > 0.4
+    right = (first["emotion"].to_numpy() == truth.loc[first["name"]].to_numpy()).sum()
+    assert right > least * len(legend)
 
 
 @given("FERLIB_PHOTOS")

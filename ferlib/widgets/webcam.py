@@ -36,7 +36,7 @@ class LiveCell(ipywidgets.VBox):
     """The live picture as a widget; a thread of its own reads frames, so the kernel stays free.
 
     `bundle`: a loaded model (`ferlib.predict.Reader`); `source`: "film", a camera's number or a video
-    file; `views`: "one" or "three". Making or starting a cell stops the others of the kernel. Methods may be
+    file; `views`: "one", "flip" or "three". Making or starting a cell stops the others of the kernel. Methods may be
     called from any thread. `frame_count`, `fps`, `last` (frame, readings, annotated RGB picture)
     and `error` say how far it came.
     """
@@ -54,7 +54,9 @@ class LiveCell(ipywidgets.VBox):
         self._words = ipywidgets.HTML("Press start.")
         self._source, self._path = _source_controls(source)
         self._views = ipywidgets.Dropdown(
-            options=[("one view", "one"), ("three views summed", "three")], value=views, description="views"
+            options=[("one view", "one"), ("and mirrored", "flip"), ("three views summed", "three")],
+            value=views,
+            description="views",
         )
         start = ipywidgets.Button(description="start", icon="play", button_style="primary")
         stop = ipywidgets.Button(description="stop", icon="stop")
@@ -120,7 +122,7 @@ class LiveCell(ipywidgets.VBox):
             self._words.value = f'<b style="color:#b00020">stopped: {html.escape(what)}</b>'
 
     def _read(self, source: str | int, stop: threading.Event) -> None:
-        cascade = faces.load_cascade()  # one for this thread: OpenCV's detectors must not be shared
+        detector = faces.default_detector()  # one for this thread: OpenCV's detectors must not be shared
         begin, shown = time.monotonic(), deque(maxlen=25)  # when the last pictures were shown
         with closing(frames(source, seed=self._seed)) as stream:  # closes camera or file, whatever happens
             for frame in stream:
@@ -129,13 +131,13 @@ class LiveCell(ipywidgets.VBox):
                     return
                 if early < 0:
                     begin -= early  # too slow for the source: go on slower, do not rush afterwards
-                self._show(frame, cascade)
+                self._show(frame, detector)
                 shown.append(time.monotonic())
                 self.fps = (len(shown) - 1) / max(shown[-1] - shown[0], 1e-3)
 
-    def _show(self, frame: Frame, cascade: object) -> None:
+    def _show(self, frame: Frame, detector: faces.Detector) -> None:
         least = min(frame.image.shape[:2]) // 6
-        readings = predict.read_faces(frame.image, self._bundle, cascade, self._views.value, min_size=least)
+        readings = predict.read_faces(frame.image, self._bundle, detector, self._views.value, min_size=least)
         drawn = draw_readings(frame.image, readings, bars=False)
         self._picture.value = images.encode_jpeg(drawn)
         if readings:
