@@ -152,8 +152,8 @@ function whatFailed(error) {
         "address, or the browser’s settings), then press start again.";
     case "NotFoundError":
     case "OverconstrainedError":
-      return "The browser finds no camera on this computer. Plug one in and press start again; the drawn film " +
-        "below needs none.";
+      return "The browser finds no camera on this computer. Plug one in and press start again; the cell with " +
+        "the drawn film needs none.";
     case "NotReadableError":
     case "AbortError":
       return "The camera does not open; another programme may be using it. Close that one and press start again.";

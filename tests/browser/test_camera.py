@@ -6,6 +6,7 @@ Skipped where no Chromium is. Pictures of the cell and `camera.json` (frames a s
 
 import json
 import time
+from itertools import groupby, pairwise
 
 import pytest
 
@@ -27,7 +28,7 @@ pytestmark = pytest.mark.skipif(
 
 ALLOWED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 FILM_FPS, TIMES = 10, 3  # Chromium plays 30 pictures a second, so each is there three times
-SEED, SECONDS = 7, 7.2  # three expressions, each between two neutral moments
+SEED, SECONDS = 1, 7.2  # three expressions, each between two neutral moments
 
 REAL = [
     "from ferlib import paths\nfrom ferlib.bundle import load_bundle\n"
@@ -122,18 +123,15 @@ def closed(page):
     return bool(states) and set(states) == {"ended"}
 
 
-def collapse(names):
-    """A sequence without repeats in a row."""
-    return [name for k, name in enumerate(names) if k == 0 or name != names[k - 1]]
-
-
 def test_the_expression_shown_follows_the_film(lab, film, project):
     from ferlib.bundle import load_bundle
 
     bundle, cascade = load_bundle(paths.shipped_bundle()), load_cascade()
     peaks = [round((2.4 * k + 1.3) * FILM_FPS) for k in range(int(SECONDS / 2.4))]
-    expected = [predict.read_faces(film[1][k], bundle, cascade, min_size=80)[0].emotion for k in peaks]
-    assert len(set(expected)) >= 2, "this model sees one expression all through; choose another film"
+    expected = [
+        predict.read_faces(film[1][k], bundle, cascade, min_size=80, longest=320)[0].emotion for k in peaks
+    ]
+    assert len(set(expected) - {"neutral"}) == len(expected), f"choose another film: {expected} for {film[2]}"
 
     with browser_page(lab("real.ipynb"), camera(film), script=REMEMBER) as page:
         run_all(page)
@@ -142,19 +140,17 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         assert "before you press start" in status(page)
         start(page)
         wait_for(lambda: "frames a second" in status(page), 60)
-        until, shown, paces, delays = time.monotonic() + 2 * SECONDS + 2, [], [], []
+        until, shown, paces, delays = time.monotonic() + 1.7 * SECONDS, [], [], []
         while time.monotonic() < until:
             shown.append(data(page, "emotion"))
             paces.append(float(data(page, "fps") or 0))
             delays.append(float(data(page, "latency") or 0))
             assert int(data(page, "unanswered")) <= 2
             time.sleep(0.1)
-        seen = [name for name in collapse(shown) if name in expected]
-        twice = 2 * collapse(expected)
-        assert set(expected) <= set(shown)
-        assert any(seen[k : k + len(expected)] == expected for k in range(len(seen))) or all(
-            pair in list(zip(twice, twice[1:], strict=False)) for pair in zip(seen, seen[1:], strict=False)
-        ), (expected, seen)
+        held = [name for name, again in groupby(shown) if len(list(again)) >= 3]  # not on its way to another
+        seen = [name for name, _ in groupby(name for name in held if name in expected)]
+        assert set(seen) == set(expected)
+        assert set(pairwise(seen)) <= set(pairwise([*expected, expected[0]])), (expected, shown)
         half = len(paces) // 2  # the first seconds compile the network
         numbers = {
             "frames_a_second": round(sorted(paces[half:])[half // 2], 1),
@@ -234,11 +230,11 @@ def test_errors_a_rerun_and_a_restart(lab, film, project):
         wait_for(lambda: "ValueError: the model fell over" in status(page))
         picture(page, "error")
         before = counts["answered"]
-        wait_for(lambda: counts["answered"] > before + 5)  # the stream goes on
+        wait_for(lambda: status(page) and counts["answered"] > before + 5)  # the stream goes on
         mode.write_text("slow")
         wait_for(lambda: "1 face" in status(page))
         before = counts["answered"]
-        wait_for(lambda: counts["answered"] > before + 4)
+        wait_for(lambda: status(page) and counts["answered"] > before + 4)  # asking the page lets its news in
         mode.write_text("well")
         assert 1 <= counts["most"] <= 2
         assert not closed(page)
@@ -259,7 +255,7 @@ def test_errors_a_rerun_and_a_restart(lab, film, project):
         assert closed(page)
         picture(page, "restarted")
         before = counts["sent"]
-        time.sleep(0.5)
+        page.wait_for_timeout(500)
         assert counts["sent"] == before
         run_all(page)
         wait_for(lambda: page.get_by_role("button", name="start the camera").count())
@@ -270,29 +266,26 @@ def test_errors_a_rerun_and_a_restart(lab, film, project):
         wait_for(lambda: closed(page))  # nobody sees it: it does not film
 
 
-REFUSALS = {
-    "denied": (["--use-fake-device-for-media-stream", "--deny-permission-prompts"], "", "did not allow"),
-    "missing": (["--use-fake-ui-for-media-stream"], "", "finds no camera"),
-    "insecure": (
-        [*ALLOWED, "--host-resolver-rules=MAP lab.test 127.0.0.1"],
-        "",
-        "secure pages only, and this one came from http://lab.test",
-    ),
-    "busy": (
-        ALLOWED,
-        "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', 'NotReadableError'); };",
-        "another programme",
-    ),
-}
+def test_no_camera_is_one_clear_line(lab, film):
+    with browser_page(lab("stand_in.ipynb"), ["--use-fake-device-for-media-stream"]) as page:
+        run_all(page)
+        start(page)  # nobody is there to say yes
+        wait_for(lambda: "did not allow the camera" in status(page))
+        assert data(page, "state") == "off"
+        picture(page, "denied")
+        for name, words in (("NotFoundError", "finds no camera"), ("NotReadableError", "another programme")):
+            page.evaluate(
+                "name => { navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('', name); } }",
+                name,
+            )
+            start(page)
+            wait_for(lambda words=words: words in status(page))
 
 
-@pytest.mark.parametrize("case", REFUSALS)
-def test_no_camera_is_one_clear_line(lab, case):
-    arguments, script, words = REFUSALS[case]
-    host = "lab.test" if case == "insecure" else "127.0.0.1"
-    with browser_page(lab("stand_in.ipynb", host), arguments, script=script) as page:
+def test_a_page_that_is_not_secure_says_so(lab, film):
+    arguments = [*camera(film), "--host-resolver-rules=MAP lab.test 127.0.0.1"]
+    with browser_page(lab("stand_in.ipynb", "lab.test"), arguments) as page:
         run_all(page)
         start(page)
-        wait_for(lambda: words in status(page))
-        assert data(page, "state") == "off"
-        picture(page, case)
+        wait_for(lambda: "secure pages only, and this one came from http://lab.test" in status(page))
+        picture(page, "insecure")
