@@ -360,7 +360,10 @@ class View {
     const left = width - x - w; // the picture is shown as in a mirror; letters are not
     const name = this.names[this.best(face)];
     const [colour, ink] = this.colours[name];
-    if (this.model.get("emoji") && this.emoji[name]) brush.drawImage(this.emoji[name], left, y, w, h);
+    if (this.model.get("emoji") && this.emoji[name]) { // as ferlib.emoji lays it over a picture
+      const side = 1.1 * Math.max(w, h);
+      brush.drawImage(this.emoji[name], left + (w - side) / 2, y + (h - side) / 2, side, side);
+    }
     brush.lineWidth = 5;
     brush.strokeStyle = "rgb(20, 20, 20)"; // a dark edge keeps the box seen on any background
     brush.strokeRect(left, y, w, h);

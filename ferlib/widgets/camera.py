@@ -5,6 +5,7 @@ with boxes and probabilities, a kilobyte instead of a picture, and the page draw
 picture. `camera.js` is the page's half, `ferlib.widgets.webcam` the cell for a camera at the kernel.
 """
 
+import io
 import os
 import threading
 import time
@@ -15,6 +16,7 @@ from pathlib import Path
 import anywidget
 import numpy as np
 import traitlets
+from PIL import Image
 
 from ferlib import faces, images, myfaces, paths, predict
 from ferlib.boxes import match_boxes
@@ -29,6 +31,7 @@ _LONGEST = 320  # the detector's copy of a frame; the faces are cut from the fra
 _MAX_PIXELS = 2_000_000  # the page sends 640×480
 _IDLE = 10.0  # seconds without a frame after which the thread ends: page closed, camera stopped
 _PATIENCE = 2.0  # seconds that close() waits for the thread
+_EMOJI = 256  # pixels of an emoji; the page scales it
 _CALM = 0.25  # seconds after which an old answer counts for 1/e
 
 # A cell that was run again is gone from the page, but its camera and thread would not know.
@@ -243,8 +246,18 @@ class _Calm:
 
 
 def _emoji_pictures(names: Sequence[str]) -> dict[str, bytes]:
-    """PNG drawings of the classes, where `ferlib` has them."""
-    return {}
+    """PNG drawings of the classes that have one; none where this `ferlib` has no drawings yet."""
+    try:
+        from ferlib import emoji
+    except ImportError:
+        return {}
+    return {name: _png(emoji.draw_emoji(name, _EMOJI)) for name in names if name in emoji.NAMES}
+
+
+def _png(rgba: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(rgba).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _known(what: str, value: object, choices: Sequence[str]) -> None:
