@@ -78,7 +78,7 @@ class Camera {
     }
   }
 
-  // Take each new picture of the camera that there is room for. Hidden pages get none, so nothing is sent.
+  // Take each new picture of the camera that there is room for. A hidden page sends nothing.
   next(run) {
     if (run !== this.run || this.state !== "on") return;
     const go = () => { this.take(run).finally(() => this.next(run)); };
@@ -87,7 +87,7 @@ class Camera {
   }
 
   async take(run) {
-    if (run !== this.run || this.sent.size >= UNANSWERED || !this.video?.videoWidth) return;
+    if (run !== this.run || this.sent.size >= UNANSWERED || !this.video?.videoWidth || document.hidden) return;
     const taken = performance.now();
     const scale = Math.min(1, WIDTH / this.video.videoWidth);
     this.canvas.width = Math.round(this.video.videoWidth * scale);
@@ -425,10 +425,11 @@ export default () => {
       const view = new View(model, camera, el);
       // a restarted kernel no longer knows the cell: JupyterLab marks it as disconnected
       model.on("comm_live_update", () => setTimeout(() => {
-        if (!el.closest(".jupyter-widgets-disconnected")) return;
+        const dead = Boolean(el.closest(".jupyter-widgets-disconnected"));
+        view.root.classList.toggle("fc-dead", dead);
+        if (!dead) return;
         camera.stop();
         camera.show({ text: "The kernel was restarted or has ended: run the cell again.", bad: true });
-        view.root.classList.add("fc-dead");
       }));
       return () => view.remove();
     },

@@ -73,7 +73,7 @@ def browser_page(address, arguments=(), viewport=(1100, 1250), script=""):
         # as root Chromium runs only without its sandbox; it sees nothing but our own page
         browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *arguments])
         page = browser.new_page(viewport={"width": viewport[0], "height": viewport[1]})
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(90_000)
         if script:
             page.add_init_script(script)
         page.goto(address)
@@ -98,7 +98,7 @@ def run_all(page, restart=False):
         page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
 
 
-def wait_for(condition, seconds=30):
+def wait_for(condition, seconds=90):
     """What `condition` gives as soon as it is true; the test fails when that takes too long."""
     until = time.monotonic() + seconds
     while not (value := condition()):
