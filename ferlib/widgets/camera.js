@@ -2,7 +2,7 @@
 // One Camera for each cell; a cell may be shown in several views, and films only while at least one is.
 
 const UNANSWERED = 2; // frames that may be on their way; more would only grow old in a queue
-const PATIENCE = 30; // seconds without any answer after which the camera is switched off
+const PATIENCE = 20; // seconds without any answer after which the camera is switched off
 const SECONDS = 15; // of the timeline
 const WIDTH = 640, HEIGHT = 480;
 
@@ -129,7 +129,8 @@ class Camera {
     const silent = (performance.now() - this.heard) / 1000;
     if (this.sent.size < UNANSWERED || silent < 3) return;
     if (silent > PATIENCE) {
-      this.stop(`The kernel has not answered for ${PATIENCE} seconds: the camera is off. Is a long cell running?`, true);
+      this.stop(`The kernel has not answered for ${PATIENCE} seconds: the camera is off. Was it restarted? Then run ` +
+        "the cell again. Is a long cell running? Then wait for it, and press start.", true);
     } else {
       this.show({ text: `Waiting for the kernel since ${silent.toFixed(0)} seconds; is a cell running?`, bad: true });
     }
