@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
 export PYTHONWARNINGS := ignore
 
-.PHONY: run test lab notebooks bench clean lock
+.PHONY: run test lab notebooks bench soak clean lock
 
 run: $(READY)
 	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
@@ -28,6 +28,13 @@ bench: $(READY)
 	$(BIN)/python tests/tools/bench.py
 	$(BIN)/python tests/tools/bench_crop.py
 	$(BIN)/python tests/tools/bench_crawl.py speed
+	$(BIN)/python tests/tools/bench_litert.py
+	$(BIN)/python tests/tools/bench_live.py
+
+# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads.
+soak: $(READY)
+	$(BIN)/python tests/tools/bench_live.py soak
+	$(BIN)/python tests/tools/soak_server.py
 
 clean:
 	rm -rf data/work models/work

@@ -18,7 +18,7 @@ import numpy as np
 import traitlets
 from PIL import Image
 
-from ferlib import faces, images, myfaces, paths, predict
+from ferlib import emoji, faces, images, myfaces, paths, predict
 from ferlib.boxes import match_boxes
 from ferlib.errors import BadInputError, FerlibError
 from ferlib.overlay import colour_of, ink_on
@@ -246,11 +246,7 @@ class _Calm:
 
 
 def _emoji_pictures(names: Sequence[str]) -> dict[str, bytes]:
-    """PNG drawings of the classes that have one; none where this `ferlib` has no drawings yet."""
-    try:
-        from ferlib import emoji
-    except ImportError:
-        return {}
+    """PNG drawings of the classes that have one."""
     return {name: _png(emoji.draw_emoji(name, _EMOJI)) for name in names if name in emoji.NAMES}
 
 
