@@ -122,7 +122,9 @@ def test_erase_covers_one_rectangle_in_its_share_of_the_pictures():
 
 
 def test_an_unknown_name_is_refused_with_those_known():
-    with pytest.raises(BadInputError, match=r"unknown augmentation 'B'; known are none, A, D, ours"):
+    with pytest.raises(
+        BadInputError, match=r"unknown augmentation 'B'; known are none, A, D, mild, ours, strong"
+    ):
         augment.by_name("B")
 
 
