@@ -200,8 +200,8 @@ def write_vott(
     (looked at, no face in it). Where it is silent, the table's own sizes count. An asset's id is the MD5 of
     the picture's name, so that labelling a picture again replaces its file; `ids` (picture to id) overrides
     it. `notes` adds keys of our own to a picture's asset, which VoTT passes over (see `asset_notes`). Paths
-    are written relative to the pictures' folder, so that a project may move. Each file is written beside and
-    renamed.
+    are written relative to the pictures' folder, so that a project may move. A region is written as a
+    rectangle: of a polygon that was read, its bounding box. Each file is written beside and renamed.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
