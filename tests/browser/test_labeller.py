@@ -4,30 +4,19 @@ Skipped where no Chromium is. A picture of the page is left in `build/browser/`.
 """
 
 import json
-import os
-import secrets
-import shutil
-import socket
-import subprocess
-import sys
-import time
-from pathlib import Path
 
-import nbformat
 import pytest
-import requests
-from nbformat.v4 import new_code_cell, new_notebook
 
 from ferlib import synth
 from ferlib.annotations import read_vott
 from ferlib.images import write_image
+from tests.browser import lab as jupyter
+from tests.browser.lab import CHROMIUM, PICTURES, browser_page, jupyterlab, wait_for, write_notebook
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: the labeller is not tried in a browser"
 )
 
-PICTURES = Path("build/browser")
 PHOTO = next(p for p in map(synth.draw_photo, range(50)) if len(p.faces) == 2 and p.image.shape[1] >= 400)
 CELLS = [
     "from pathlib import Path\nfrom ferlib import faces\nfrom ferlib.widgets.annotator import Annotator, LabelQueue",
@@ -41,90 +30,31 @@ def project(tmp_path_factory):
     (folder / "raw").mkdir()
     for name in ("a.png", "b.png"):
         write_image(folder / "raw" / name, PHOTO.image)
-    # without a kernelspec a dialog would ask for one and block every click
-    metadata = {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}}
-    nbformat.write(
-        new_notebook(cells=[new_code_cell(c) for c in CELLS], metadata=metadata), folder / "label.ipynb"
-    )
+    write_notebook(folder / "label.ipynb", CELLS)
     return folder
 
 
 @pytest.fixture(scope="module")
 def lab(project, tmp_path_factory):
     """The address of a JupyterLab over the project, on this machine only."""
-    home = tmp_path_factory.mktemp("home")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    token = secrets.token_hex(16)
-    folders = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "RUNTIME", "DATA")}
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"]
-    command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={project}", "--allow-root"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
-    with (home / "log").open("wb") as log:
-        server = subprocess.Popen(
-            command, cwd=project, env=os.environ | folders, stdout=log, stderr=subprocess.STDOUT
-        )
-    try:
-        for _ in range(240):
-            try:
-                requests.get(f"http://127.0.0.1:{port}/api", timeout=5).raise_for_status()
-                break
-            except requests.RequestException:
-                if server.poll() is not None:
-                    break
-                time.sleep(0.25)
-        else:
-            pytest.fail(f"JupyterLab did not start: {(home / 'log').read_text()[-2000:]}")
-        assert server.poll() is None, (home / "log").read_text()[-2000:]
-        yield f"http://127.0.0.1:{port}/lab/tree/label.ipynb?token={token}&reset"
-    finally:
-        server.terminate()
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
+    with jupyterlab(project, tmp_path_factory.mktemp("home")) as address:
+        yield address("label.ipynb")
 
 
 @pytest.fixture
 def page(lab):
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as p:
-        # as root Chromium runs only without its sandbox; it sees nothing but our own page
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 1250})
-        page.set_default_timeout(60_000)
-        page.goto(lab)
+    with browser_page(lab) as page:
         yield page
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        page.screenshot(path=PICTURES / "last.png")
-        browser.close()
 
 
 def run_all(page, again=False):
     """Run every cell of the notebook (in a fresh kernel if `again`) and wait for the labeller."""
-    page.locator(".jp-Notebook .jp-Cell").first.wait_for()
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()  # before that a dialog would ask for a kernel
-    if again:
-        old = page.locator(".ferlib-annotator").element_handle()
-        page.get_by_role("menuitem", name="Kernel", exact=True).click()
-        page.get_by_role("menuitem", name="Restart Kernel and Run All Cells").click()
-        page.locator(".jp-Dialog .jp-mod-accept").click()
+    old = page.locator(".ferlib-annotator").element_handle() if again else None
+    jupyter.run_all(page, restart=again)
+    if old:
         old.wait_for_element_state("hidden")  # it looks alive until the new one takes its place
-    else:
-        page.get_by_role("menuitem", name="Run", exact=True).click()
-        page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
     page.locator(".ferlib-annotator").wait_for()
     wait_for(lambda: page.locator(".ferlib-annotator img").evaluate("i => i.complete && i.naturalWidth > 0"))
-
-
-def wait_for(condition, seconds=30):
-    """What `condition` gives as soon as it is true; the test fails when that takes too long."""
-    until = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < until, "waited in vain"
-        time.sleep(0.1)
-    return value
 
 
 def labels(project):
