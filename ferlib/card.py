@@ -5,7 +5,6 @@ Every figure comes from the bundle's own metadata.json, history.csv and metrics.
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -235,16 +234,13 @@ def _weakest(report: dict) -> str:
 
 
 def _remake(metadata: dict) -> str:
-    from ferlib.training import RECIPES
+    from ferlib.recipes import known_as
 
     settings = metadata["settings"]
     data, *votes = metadata["data"]["source"].split(", ")
-    plain = {key: value for key, value in settings.items() if key != "seed"}
-    made_by = [name for name, recipe in RECIPES.items() if plain.items() <= asdict(recipe).items()]
+    made_by = known_as(settings)
     chosen = (
-        f"--recipe {made_by[0]}"
-        if made_by
-        else f"--network {settings['network']} --epochs {settings['epochs']}"
+        f"--recipe {made_by}" if made_by else f"--network {settings['network']} --epochs {settings['epochs']}"
     )
     given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("votes") else ""
     return (

@@ -59,8 +59,9 @@ def resume(folder: Path | None, made_with: dict, model):
 
 def _check_settings(folder: Path, made_with: dict) -> None:
     there = json.loads((folder / "settings.json").read_text())
+    made_with = json.loads(json.dumps(made_with))  # as the file has it: lists, no tuples
     # a folder from before a setting was known was made with its default
-    there = {"data": made_with["data"]} | asdict(Settings()) | there
+    there = {"data": made_with["data"]} | json.loads(json.dumps(asdict(Settings()))) | there
     if there != made_with:
         changed = [key for key in there if made_with.get(key) != there[key]]
         raise BadInputError(

@@ -1,6 +1,7 @@
 """What a training run is made with, and the named recipes: ours, and the published ones of systems A to E."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 
 from ferlib.errors import BadInputError
 
@@ -25,6 +26,9 @@ class Settings:
     schedule: str = "cosine"  # or "constant", "decay" (A's), "plateau" (D's)
     steps: int = 0  # batches an epoch; 0: one pass over the faces
     balanced: bool = False  # rare classes count as much as frequent ones
+    start: str = ""  # the recipe whose trained network this run goes on from
+    teachers: tuple[str, ...] = ()  # the recipes whose networks' mean answer is a share of the targets
+    taught: float = 0.0  # that share; the rest is as it would be without teachers
 
 
 def _published(network: str, epochs: int, batch_size: int, learning_rate: float, **others) -> Settings:
@@ -36,24 +40,31 @@ def _published(network: str, epochs: int, batch_size: int, learning_rate: float,
 
 _LIKE_A = {"augmentation": "A", "optimizer": "sgd", "schedule": "decay", "steps": 200}
 
+_SECOND = Settings(
+    network="medium",
+    epochs=64,
+    batch_size=128,
+    augmentation="strong",
+    learning_rate=2e-3,
+    weight_decay=0.05,
+    label_smoothing=0.0,
+    votes=0.5,
+)
+
 RECIPES = {
     "light": Settings(),
-    "shipped": Settings(
-        network="medium",
-        epochs=64,
-        batch_size=128,
-        augmentation="strong",
-        learning_rate=2e-3,
-        weight_decay=0.05,
-        label_smoothing=0.0,
-        votes=0.5,
+    "first": Settings(epochs=36),
+    "second": _SECOND,
+    "shipped": replace(
+        _SECOND, epochs=40, learning_rate=1e-3, start="second", teachers=("first", "second"), taught=0.5
     ),
     "quick-pair": Settings(
         network="quick",
-        epochs=5,
+        epochs=18,
         augmentation="mild",
         learning_rate=4e-3,
         weight_decay=0.05,
+        label_smoothing=0.0,
         warm_up=0.2,
         averaging=False,
     ),
@@ -64,8 +75,10 @@ RECIPES = {
     "E": _published("E", 10, 32, 1e-3),
     "E-small": _published("E-small", 10, 32, 1e-3),
 }
-"""Settings by name. `shipped` is how the bundle in `models/` was made, `quick-pair` reads happy against
-neutral after few seconds of training.
+"""Settings by name. `shipped` is how the bundle in `models/` was made: the network of `second` goes on
+learning, now also from what it and that of `first` think of each picture together ("Distilling the knowledge
+in a neural network", G. Hinton et al. 2015). `quick-pair` reads happy against neutral after few
+seconds of training.
 
 A, B, D, E and E-small carry their published settings; how C was trained is not published, so its
 recipe is ours. Not carried over are their mistakes: all end in a softmax with categorical
@@ -93,6 +106,13 @@ def recipe(name: str, **changes) -> Settings:
         if not low <= value <= high:
             raise BadInputError(f"{what} must lie between {low:g} and {high:g}, got {value:g}")
     return settings
+
+
+def known_as(settings: Mapping) -> str | None:
+    """The recipe with these settings, as a bundle's metadata have them, whatever their seed; None without one."""
+    made = asdict(Settings()) | dict(settings)
+    made = made | {"teachers": tuple(made["teachers"]), "seed": Settings.seed}
+    return next((name for name, known in RECIPES.items() if asdict(known) == made), None)
 
 
 def with_votes(settings: Settings, there: bool) -> Settings:

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from ferlib import augment, networks
-from ferlib.bundle import save_bundle
+from ferlib.bundle import METADATA_FILE, Bundle, load_bundle, save_bundle
 from ferlib.checkpoints import fingerprint, resume, savers
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, DatasetError
 from ferlib.ferplus import label_shares
 from ferlib.quiet import import_keras
-from ferlib.recipes import RECIPES, Settings, recipe, with_votes
+from ferlib.recipes import RECIPES, Settings, known_as, recipe, with_votes
 from ferlib.splits import held_out
 
 __all__ = [
@@ -137,16 +137,18 @@ def train(
     checkpoints: Path | None = None,
     callbacks: Sequence = (),
     verbose: int = 0,
-    soft: np.ndarray | None = None,
+    wanted: np.ndarray | None = None,
+    start: Sequence[np.ndarray] | None = None,
 ):
     """Train and return (model with its best weights, history as a list of dicts).
 
-    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `soft`: float (n, n_classes), rows sum to
-    one; with it the targets are `settings.votes` of it and the rest the labels. With a `checkpoints` folder the state
-    after each epoch lies there, and a call with the same settings and data goes on from it. The
-    weights of the epoch with the best validation accuracy win. Raises BadInputError for too few
-    faces, labels outside the classes or all the same, a folder that another run has filled, and a loss
-    that is no longer a number; FerlibError where the state cannot be written.
+    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `wanted`: the targets, float32 (n, n_classes),
+    rows sum to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives
+    them. With a `checkpoints` folder the state after each epoch lies there, and a call with the
+    same settings and data goes on from it. The weights of the epoch with the best validation accuracy
+    win. Raises BadInputError for too few faces, labels outside the classes or all the same, a folder
+    that another run has filled, and a loss that is no longer a number; FerlibError where the state
+    cannot be written.
     """
     _check("training", faces, labels, n_classes)
     _check("validation", val_faces, val_labels, n_classes)
@@ -154,11 +156,11 @@ def train(
     batch_size = min(settings.batch_size, len(faces))
     steps = settings.steps or len(faces) // batch_size
     folder = None if checkpoints is None else Path(checkpoints)
-    wanted = targets(labels, n_classes)
-    if soft is not None:
-        wanted = ((1 - settings.votes) * wanted + settings.votes * soft).astype(np.float32)
+    wanted = targets(labels, n_classes) if wanted is None else wanted
     made_with = asdict(settings) | {"data": fingerprint(faces, wanted)}
     model = compiled(settings, n_classes, steps)
+    if start is not None:
+        _begin_with(model, start, settings)
     history, best = resume(folder, made_with, model)
     done = len(history)
     saver, keeper = savers(made_with, folder, history, best)
@@ -187,6 +189,15 @@ def train(
     if keeper.best is not None:
         model.set_weights(keeper.best)
     return model, history
+
+
+def _begin_with(model, weights: Sequence[np.ndarray], settings: Settings) -> None:
+    try:
+        model.set_weights(weights)
+    except ValueError as error:
+        raise BadInputError(
+            f"the weights to begin with are those of another network than {settings.network}"
+        ) from error
 
 
 def stream(faces, wanted, batch_size: int, settings: Settings, first: int, end: int):
@@ -231,7 +242,8 @@ def train_bundle(
 
     A tenth of these rows, split off by groups of copies, chooses the epoch. `source` names the data
     in the bundle's metadata. `votes`: FER+'s, int (n, 10), a row for each of `rows`; needed where the
-    settings give the voters a share.
+    settings give the voters a share. The recipes that the settings begin with or learn from are trained
+    first, into bundles beside `out` (`out`-NAME), or taken from there.
     """
     if (votes is None) == (settings.votes > 0):
         raise BadInputError(
@@ -241,10 +253,19 @@ def train_bundle(
     mine = rows.usage == "Training"
     rows = rows.part("Training")
     _check_classes(rows)
+    votes = None if votes is None else votes[mine]
+    before = {}
+    for name in sorted({settings.start, *settings.teachers} - {""}):
+        before[name] = _earlier(name, rows, out, settings.seed, source, checkpoints, progress, votes)
     off = held_out(rows, 0.1, settings.seed)
     fitted, kept = rows.select(~off), rows.select(off)
     n_classes = len(rows.class_names)
-    soft = None if votes is None else label_shares(votes[mine][~off], fitted.labels, n_classes)
+    wanted = targets(fitted.labels, n_classes)
+    if votes is not None:
+        wanted = _mixed(wanted, label_shares(votes[~off], fitted.labels, n_classes), settings.votes)
+    if settings.teachers:
+        answers = [before[name].predict(fitted.pixels, flip=True) for name in settings.teachers]
+        wanted = _mixed(wanted, np.mean(answers, axis=0), settings.taught)
     keras = import_keras()
     bar = [_progress_bar(keras, settings.epochs)] if progress else []
     model, history = train(
@@ -256,13 +277,50 @@ def train_bundle(
         settings,
         checkpoints,
         bar,
-        soft=soft,
+        wanted=wanted,
+        start=before[settings.start].model.get_weights() if settings.start else None,
     )
     facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(kept)}
     # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
     cut = {"detector": "frontalface_default", "margin": 0.0}
     save_bundle(model, out, rows.class_names, history, {**cut, "data": facts, "settings": asdict(settings)})
     return history
+
+
+def _earlier(
+    name: str,
+    rows: Dataset,
+    out: Path,
+    seed: int,
+    source: str,
+    checkpoints: Path | None,
+    progress: bool,
+    votes: np.ndarray | None,
+) -> Bundle:
+    """The bundle of a recipe beside `out`: loaded where it is there, else trained."""
+    settings, beside = recipe(name, seed=seed), out.with_name(f"{out.name}-{name}")
+    if not (beside / METADATA_FILE).is_file():
+        train_bundle(
+            rows,
+            beside,
+            settings,
+            source,
+            checkpoints and checkpoints.with_name(f"{checkpoints.name}-{name}"),
+            progress,
+            votes if settings.votes else None,
+        )
+    bundle = load_bundle(beside)
+    made, data = bundle.metadata.get("settings", {}), bundle.metadata.get("data", {})
+    counted = data.get("training_rows", 0) + data.get("held_out_rows", 0)
+    if known_as(made) != name or made["seed"] != seed or counted != len(rows):
+        raise BadInputError(
+            f"{beside} was not made by the recipe {name} with seed {seed} from these rows; remove it"
+        )
+    return bundle
+
+
+def _mixed(targets: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
+    return ((1 - share) * targets + share * others).astype(np.float32)
 
 
 def _check_classes(rows: Dataset) -> None:

@@ -526,7 +526,7 @@ def test_it_says_where_it_is_and_stops_on_a_signal(command, number):
 
 
 def test_a_network_address_is_pointed_out(monkeypatch):
-    monkeypatch.setattr("ferlib.bundle.load_bundle", lambda _: Fake())
+    monkeypatch.setattr("ferlib.bundle.load_bundle", lambda _folder, form: Fake())
     monkeypatch.setattr("ferlib.serve.serve", lambda *_args, **_named: None)
     told = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
     assert told.exit_code == 0 and "others can reach this page" in told.output

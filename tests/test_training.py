@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from ferlib import networks, training
-from ferlib.bundle import load_bundle
+from ferlib.bundle import load_bundle, read_metadata
+from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, FerlibError
 from ferlib.quiet import import_keras
+from ferlib.recipes import known_as
 from ferlib.training import RECIPES, Settings, train
 
 keras = import_keras()
@@ -323,7 +325,7 @@ def test_an_epoch_of_any_number_of_batches_goes_on_where_it_was(tmp_path, steps)
     _same(_train(settings, tmp_path), whole)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n not in ("light", "shipped")])
+@pytest.mark.parametrize("name", [n for n in RECIPES if n not in ("light", "first", "second", "shipped")])
 def test_every_recipe_trains(name):
     settings = replace(RECIPES[name], network="tiny", epochs=1, steps=2, precision="float32")
     _, history = _train(settings)
@@ -377,7 +379,7 @@ def test_balanced_training_reads_the_rare_class_more_often():
 @pytest.mark.parametrize(
     "changes, line",
     [
-        ({"name": "best"}, "unknown recipe 'best'; known are light, shipped"),
+        ({"name": "best"}, "unknown recipe 'best'; known are light, first, second, shipped"),
         ({"name": "light", "epochs": 0}, "epochs must lie between 1"),
         ({"name": "A", "batch_size": -1}, "batch_size must lie between 1"),
         ({"name": "A", "learning_rate": 0.0}, "learning_rate must lie"),
@@ -397,6 +399,83 @@ def test_a_recipe_changes_in_single_settings_only():
     assert training.with_votes(RECIPES["shipped"], False) == RECIPES["shipped"]
 
 
+@pytest.mark.parametrize("name", RECIPES)
+def test_a_bundle_knows_the_recipe_it_was_made_by(name):
+    settings = json.loads(json.dumps(asdict(replace(RECIPES[name], seed=3))))
+    assert known_as(settings) == name
+    assert known_as(settings | {"epochs": 999}) is None
+    older = {key: value for key, value in settings.items() if value != getattr(Settings(), key)}
+    assert known_as(older) == name  # a bundle from before a setting was known
+
+
+@pytest.fixture
+def lessons(monkeypatch):
+    """Two recipes, and a third that begins with one of them and learns from both."""
+    made = {"one": replace(QUICK, epochs=1), "two": replace(QUICK, epochs=2)}
+    made["pupil"] = replace(QUICK, epochs=2, start="two", teachers=("one", "two"), taught=0.5)
+    for name, settings in made.items():
+        monkeypatch.setitem(RECIPES, name, settings)
+    faces, labels = _problem(120)
+    return Dataset(faces, labels, np.full(120, "Training"), ("happy", "neutral"))
+
+
+def test_teachers_are_trained_first_and_only_once(lessons, tmp_path):
+    out = tmp_path / "m"
+    history = training.train_bundle(lessons, out, RECIPES["pupil"], "drawn", tmp_path / "state")
+    for name in ("one", "two"):
+        assert known_as(read_metadata(tmp_path / f"m-{name}")["settings"]) == name
+        assert (tmp_path / f"state-{name}" / "history.csv").is_file()
+    before = {name: (tmp_path / f"m-{name}" / "model.keras").stat().st_mtime_ns for name in ("one", "two")}
+    assert training.train_bundle(lessons, tmp_path / "m", RECIPES["pupil"], "drawn") == [
+        {**row, "seconds": pytest.approx(row["seconds"], abs=1e9)} for row in history
+    ]
+    after = {name: (tmp_path / f"m-{name}" / "model.keras").stat().st_mtime_ns for name in ("one", "two")}
+    assert after == before
+
+
+def test_a_pupil_begins_where_its_first_teacher_stood(lessons, tmp_path):
+    """With a learning rate of next to nothing it still answers as that one does, and not as one made anew."""
+    still = replace(RECIPES["pupil"], learning_rate=1e-9, epochs=1)
+    training.train_bundle(lessons, tmp_path / "m", still, "drawn")
+    pupil, second = (load_bundle(tmp_path / name).model.get_weights() for name in ("m", "m-two"))
+    # what is trained hardly moved; the running means of batch normalisation are no such weights
+    moved = [np.abs(a - b).max() for a, b in zip(pupil, second, strict=True) if a.ndim > 1]
+    assert max(moved) < 1e-6
+    first = load_bundle(tmp_path / "m-one").model.get_weights()
+    assert max(np.abs(a - b).max() for a, b in zip(pupil, first, strict=True) if a.ndim > 1) > 1e-3
+
+
+def test_the_teachers_answers_are_their_share_of_the_targets(lessons, tmp_path, monkeypatch):
+    seen = {}
+
+    def instead(faces, labels, *others, wanted, **more):
+        seen.update(faces=faces, labels=labels, wanted=wanted)
+        return train(faces, labels, *others, wanted=wanted, **more)
+
+    training.train_bundle(lessons, tmp_path / "m-one", RECIPES["one"], "drawn")
+    training.train_bundle(lessons, tmp_path / "m-two", RECIPES["two"], "drawn")
+    monkeypatch.setattr(training, "train", instead)
+    training.train_bundle(lessons, tmp_path / "m", RECIPES["pupil"], "drawn")
+    answers = [load_bundle(tmp_path / f"m-{n}").predict(seen["faces"], flip=True) for n in ("one", "two")]
+    right = 0.5 * training.targets(seen["labels"], 2) + 0.5 * np.mean(answers, axis=0)
+    np.testing.assert_allclose(seen["wanted"], right, atol=1e-6)
+
+
+def test_weights_of_another_network_are_no_beginning(lessons, tmp_path):
+    other = replace(RECIPES["pupil"], network="quick")
+    with pytest.raises(BadInputError, match="weights to begin with are those of another network than quick"):
+        training.train_bundle(lessons, tmp_path / "m", other, "drawn")
+    assert not (tmp_path / "m").exists()
+
+
+@pytest.mark.parametrize("wrong", [{"seed": 8}, {"epochs": 3}])
+def test_a_teacher_of_another_recipe_is_refused(lessons, tmp_path, wrong):
+    training.train_bundle(lessons, tmp_path / "m-one", replace(RECIPES["one"], **wrong), "drawn")
+    with pytest.raises(BadInputError, match="m-one was not made by the recipe one with seed 7"):
+        training.train_bundle(lessons, tmp_path / "m", RECIPES["pupil"], "drawn")
+    assert not (tmp_path / "m").exists()
+
+
 @pytest.mark.parametrize(
     "counts, line",
     [
@@ -405,8 +484,6 @@ def test_a_recipe_changes_in_single_settings_only():
     ],
 )
 def test_a_class_of_too_few_rows_is_refused_by_its_name(tmp_path, counts, line):
-    from ferlib.dataset import Dataset
-
     labels = np.repeat(np.arange(2), counts)
     faces = np.random.default_rng(0).integers(0, 256, (len(labels), 48, 48), dtype=np.uint8)
     rows = Dataset(faces, labels, np.full(len(labels), "Training"), ("happy", "neutral"))

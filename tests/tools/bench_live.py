@@ -108,7 +108,7 @@ def system_a_way(model) -> Callable[[np.ndarray], np.ndarray]:
     return read
 
 
-def live(shipped: bundle.Bundle) -> None:
+def live(shipped: predict.Reader) -> None:
     """One frame with one face: ours with each detector, `fer`'s way, system A's way."""
     frame = one_face_frame()
     bgr = images.to_bgr(frame)
@@ -150,9 +150,9 @@ def megabytes() -> float:
     return pages * 4096 / 2**20
 
 
-def folder(shipped: bundle.Bundle, large: int) -> None:
+def folder(shipped: predict.Reader, large: int) -> None:
     """A folder of faces against the same with one `model.predict` a face; memory from 100 pictures on."""
-    detector = faces.default_detector()
+    detector, keras = faces.default_detector(), bundle.load_bundle(paths.shipped_bundle()).model
     with tempfile.TemporaryDirectory() as name:
         write_faces(Path(name), large)
         files = sorted(Path(name).iterdir())
@@ -167,7 +167,7 @@ def folder(shipped: bundle.Bundle, large: int) -> None:
             image = images.load_image(file)
             for box in faces.detect_faces(image, detector):
                 face = images.face_input(faces.crop_face(image, box))
-                shipped.model.predict(face[None, ..., None].astype("float32"), verbose=0)
+                keras.predict(face[None, ..., None].astype("float32"), verbose=0)
 
         some = iter(files)
         theirs = seconds(lambda: plain(next(some)), 40)
@@ -176,7 +176,7 @@ def folder(shipped: bundle.Bundle, large: int) -> None:
     print(f"memory   {before:.0f} MB after 100 pictures, {after:.0f} MB after {large} more", flush=True)
 
 
-def long_film(shipped: bundle.Bundle, minutes: int = 10) -> None:
+def long_film(shipped: predict.Reader, minutes: int = 10) -> None:
     """A film of 25 frames a second, read, followed, drawn and written: memory on the way."""
     clip = [image for image, _ in synth.film(7, 10, fps=25, size=(320, 240))]
     marks = {}
@@ -208,7 +208,8 @@ def long_film(shipped: bundle.Bundle, minutes: int = 10) -> None:
 def main() -> None:
     """Print a table."""
     soak = sys.argv[1:] == ["soak"]
-    shipped = bundle.load_bundle(paths.shipped_bundle())
+    shipped = bundle.load_bundle(paths.shipped_bundle(), form="fastest")
+    print(f"the model in its fastest form: {type(shipped).__name__}")
     live(shipped)
     folder(shipped, 10_000 if soak else 1_000)
     if soak:

@@ -1,0 +1,1 @@
+"""The commands of `ferlib`, by what they work on; `ferlib.cli` puts them together."""
