@@ -45,6 +45,7 @@ COLUMNS = (
 def leaderboard(folders: Sequence[str | os.PathLike], problems: list[str] | None = None) -> pd.DataFrame:
     """A row of COLUMNS for each `metrics*.json` in the folders of models; the best first within a class set.
 
+    A folder may have lost its model: `metadata.json`, `history.csv` and the reports say all that is asked.
     Each class set and part of the data gets a majority row, as its reports hold that figure. Where a
     report has no `ms_per_face`, it is measured here. A folder that cannot be read raises BadInputError
     or, with a list given as `problems`, adds a line to it.
@@ -84,6 +85,8 @@ def _rows(folder: Path) -> list[dict]:
             report = json.loads(path.read_text(encoding="utf-8"))
             names = report["class_names"]
             low, high = report["interval"]
+            if not facts["megabytes"]:
+                facts["megabytes"] = (report.get("model_facts", {}).get("file_bytes") or np.nan) / 1e6
             if "ms_per_face" not in facts and "ms_per_face" not in report:
                 facts["ms_per_face"] = milliseconds_a_face(load_model(folder))
             rows.append(

@@ -30,6 +30,14 @@ def shipped_bundle(name: str = "fer2013") -> Path:
     return repository() / "models" / name
 
 
+def leaderboard_folders() -> list[Path]:
+    """Folders of the models on this repository's leaderboard: what was measured of them, not the models."""
+    return [
+        shipped_bundle(),
+        *sorted(path for path in shipped_bundle("leaderboard").iterdir() if path.is_dir()),
+    ]
+
+
 def shown(path: str | os.PathLike) -> str:
     """A path as a notebook may print it: relative to the work or repository folder, never a machine's own."""
     path = Path(path).resolve()

@@ -54,6 +54,15 @@ def test_every_row_is_what_the_folder_holds_and_the_best_is_first(folders):
     assert majority["accuracy"] == majority["balanced_accuracy"] == pytest.approx(1 / 7)
 
 
+def test_a_folder_without_its_model_says_as_much(tmp_path):
+    _folder(tmp_path, "kept", "A", 0.5, epochs=3, model_facts={"file_bytes": 3_500_000})
+    with_model = leaderboard.leaderboard([tmp_path / "kept"]).iloc[0]
+    (tmp_path / "kept" / "model.keras").unlink()
+    without = leaderboard.leaderboard([tmp_path / "kept"]).iloc[0]
+    assert (with_model["megabytes"], without["megabytes"]) == (2.0, 3.5)
+    assert without.drop("megabytes").equals(with_model.drop("megabytes"))
+
+
 def test_what_was_trained_for_fewer_epochs_than_published_says_so(folders):
     notes = leaderboard.leaderboard(folders).set_index("name")["note"]
     assert notes["a-short"] == "6 of 10 published epochs"

@@ -5,6 +5,7 @@ Skipped where no Chromium is. Pictures of the cell and `camera.json` (frames a s
 """
 
 import json
+import os
 import re
 import time
 from itertools import groupby, pairwise
@@ -12,7 +13,7 @@ from itertools import groupby, pairwise
 import pytest
 
 from ferlib import images, myfaces, paths, predict, synth
-from ferlib.faces import load_cascade
+from ferlib.faces import load_detector
 from tests.browser.lab import (
     CHROMIUM,
     PICTURES,
@@ -31,10 +32,11 @@ ALLOWED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream
 FILM_FPS, TIMES = 10, 3  # Chromium plays 30 pictures a second, so each is there three times
 SEED, SECONDS = 1, 7.2  # three expressions, each between two neutral moments
 
+DETECTOR = "yunet" if os.environ.get("FERLIB_YUNET") else "haar"
 REAL = [
     "from ferlib import paths\nfrom ferlib.bundle import load_bundle\n"
-    "from ferlib.widgets.camera import CameraCell\nbundle = load_bundle(paths.shipped_bundle())",
-    "cell = CameraCell(bundle, detector='haar')\ncell",
+    "from ferlib.widgets.camera import CameraCell\nbundle = load_bundle(paths.shipped_bundle(), form='fastest')",
+    f"cell = CameraCell(bundle, detector='{DETECTOR}')\ncell",
 ]
 STAND_IN = [
     "import time\nfrom pathlib import Path\nimport numpy as np\nfrom ferlib.widgets.camera import CameraCell\n"
@@ -127,10 +129,11 @@ def closed(page):
 def test_the_expression_shown_follows_the_film(lab, film, project):
     from ferlib.bundle import load_bundle
 
-    bundle, cascade = load_bundle(paths.shipped_bundle()), load_cascade()
+    bundle = load_bundle(paths.shipped_bundle(), form="fastest")
+    finder = load_detector("yunet" if DETECTOR == "yunet" else "frontalface_default")
     peaks = [round((2.4 * k + 1.3) * FILM_FPS) for k in range(int(SECONDS / 2.4))]
     expected = [
-        predict.read_faces(film[1][k], bundle, cascade, min_size=80, longest=320)[0].emotion for k in peaks
+        predict.read_faces(film[1][k], bundle, finder, min_size=80, longest=320)[0].emotion for k in peaks
     ]
     assert len(set(expected) - {"neutral"}) == len(expected), f"choose another film: {expected} for {film[2]}"
 
@@ -156,6 +159,7 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         numbers = {
             "frames_a_second": round(sorted(paces[half:])[half // 2], 1),
             "milliseconds_to_the_answer": round(sorted(delays[half:])[half // 2], 1),
+            "detector": DETECTOR,
             "asked": {"frames_a_second": 20, "milliseconds_to_the_answer": 150},
         }
         PICTURES.mkdir(parents=True, exist_ok=True)
