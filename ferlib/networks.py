@@ -152,8 +152,8 @@ def _medium(n_classes: int, input_shape: tuple[int, int, int]):
 
 
 def _quick(n_classes: int, input_shape: tuple[int, int, int]):
-    """For two classes in a minute: it starts at half the side, 308,386 parameters for two classes."""
-    return _residual("quick", (1, 1, 1), n_classes, input_shape, stride=2)
+    """For two classes in minutes: the light network at half the side, 1,229,218 parameters for two classes."""
+    return _residual("quick", (1, 1, 1, 1), n_classes, input_shape, stride=2)
 
 
 def _residual(

@@ -10,11 +10,11 @@ from ferlib import augment, networks
 from ferlib.bundle import METADATA_FILE, Bundle, load_bundle, save_bundle
 from ferlib.checkpoints import fingerprint, resume, savers
 from ferlib.dataset import Dataset
-from ferlib.errors import BadInputError, DatasetError
+from ferlib.errors import BadInputError
 from ferlib.ferplus import label_shares
 from ferlib.quiet import import_keras
 from ferlib.recipes import RECIPES, Settings, known_as, recipe, with_votes
-from ferlib.splits import held_out
+from ferlib.splits import check_classes, held_out
 
 __all__ = [
     "RECIPES",
@@ -252,7 +252,7 @@ def train_bundle(
         )
     mine = rows.usage == "Training"
     rows = rows.part("Training")
-    _check_classes(rows)
+    check_classes(rows, FEWEST)
     votes = None if votes is None else votes[mine]
     before = {}
     for name in sorted({settings.start, *settings.teachers} - {""}):
@@ -321,25 +321,6 @@ def _earlier(
 
 def _mixed(targets: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
     return ((1 - share) * targets + share * others).astype(np.float32)
-
-
-def _check_classes(rows: Dataset) -> None:
-    """DatasetError where a class has too few rows to be learned and judged."""
-    counts = rows.counts()
-    few = [
-        f"{name} ({count})" for name, count in zip(rows.class_names, counts, strict=True) if count < FEWEST
-    ]
-    if not few:
-        return
-    if np.count_nonzero(counts) == 1:
-        name = rows.class_names[counts.argmax()]
-        raise DatasetError(
-            f"all {len(rows)} Training rows show {name}; a network needs two classes or more to tell apart"
-        )
-    raise DatasetError(
-        f"too few Training rows of {', '.join(few)}; collect at least {FEWEST} of each, "
-        "or leave the class out with --classes"
-    )
 
 
 def _progress_bar(keras, epochs: int):

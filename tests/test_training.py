@@ -479,8 +479,8 @@ def test_a_teacher_of_another_recipe_is_refused(lessons, tmp_path, wrong):
 @pytest.mark.parametrize(
     "counts, line",
     [
-        ((60, 0), "all 60 Training rows show happy"),
-        ((60, 4), r"too few Training rows of neutral \(4\); collect at least 5"),
+        ((60, 0), "the data holds only happy of happy, neutral; two classes are needed"),
+        ((60, 4), r"too few pictures of a class \(at least 5\): neutral 4; collect more"),
     ],
 )
 def test_a_class_of_too_few_rows_is_refused_by_its_name(tmp_path, counts, line):

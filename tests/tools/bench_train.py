@@ -13,7 +13,7 @@ here is a test.
 
 import argparse
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +32,19 @@ LONGEST = 60
 
 class StopNow(Exception):
     """The goal is reached, or the time is up."""
+
+
+@contextmanager
+def averaged_weights(model, there: bool):
+    """The model with the running mean of its weights, where its optimizer keeps one."""
+    if not there:
+        yield
+        return
+    trained = [variable.numpy() for variable in model.trainable_variables]
+    model.optimizer.finalize_variable_values(model.trainable_variables)
+    yield
+    for variable, values in zip(model.trainable_variables, trained, strict=True):
+        variable.assign(values)
 
 
 def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[float, float, int]:
@@ -59,10 +72,11 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
             if self.batches % every and self.batches < steps * settings.epochs:
                 return
             self.seconds += time.perf_counter() - self.started
-            averaged = [
-                forward(part) + forward(part[:, :, ::-1])
-                for part in (faces[k : k + 256] for k in range(0, len(faces), 256))
-            ]
+            with averaged_weights(model, settings.averaging):
+                averaged = [
+                    forward(part) + forward(part[:, :, ::-1])
+                    for part in (faces[k : k + 256] for k in range(0, len(faces), 256))
+                ]
             right = float((np.concatenate(averaged).argmax(axis=1) == judge.labels).mean())
             self.best = max(self.best, right)
             print(f"  {self.batches:6} batches {self.seconds:7.1f} s  {right:.2%}", flush=True)
