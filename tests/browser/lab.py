@@ -33,9 +33,13 @@ def jupyterlab(project, home, options=(), environment=None):
         port = free.getsockname()[1]
     token = secrets.token_hex(16)
     folders = {f"JUPYTER_{name}_DIR": str(home / name) for name in ("CONFIG", "RUNTIME", "DATA")}
+    # else a box asks whether to fetch news, over whatever is to be seen
+    folders["JUPYTERLAB_SETTINGS_DIR"] = str(home / "settings")
+    asked = home / "settings" / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    asked.parent.mkdir(parents=True, exist_ok=True)
+    asked.write_text('{"fetchNews": "false", "checkForUpdates": false}')
     command = [sys.executable, "-m", "jupyterlab", "--no-browser", f"--port={port}", "--ip=127.0.0.1"]
     command += [f"--IdentityProvider.token={token}", f"--ServerApp.root_dir={project}", "--allow-root"]
-    command += ["--LabApp.news_url=None", "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate"]
     with (home / "log").open("wb") as log:
         server = subprocess.Popen(
             [*command, *options],

@@ -193,6 +193,12 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         wait_for(lambda: "Deleted 2 saved faces" in cell(page).inner_text())
         assert not saved.exists()
 
+        page.get_by_label("emoji").check()
+        page.set_viewport_size({"width": 1700, "height": 1000})
+        wait_for(lambda: "1 face" in status(page))
+        page.wait_for_timeout(500)
+        picture(page, "emoji")
+        page.get_by_label("emoji").uncheck()
         page.get_by_label("smoothing").uncheck()
         page.get_by_label("views").select_option("three")
         wait_for(lambda: "1 face" in status(page))
