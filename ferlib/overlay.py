@@ -63,7 +63,7 @@ def draw_readings(
             drawings.place_emoji(image, reading.emotion, reading.box)
     canvas = Image.fromarray(image)
     brush = ImageDraw.Draw(canvas)
-    labels = [_label(reading, letters, (width, height)) for reading in readings]
+    labels = _labels(readings, letters, (width, height))
     for reading in readings:
         _draw_box(brush, reading, letters)
     taken = [reading.box for reading in readings] + [rect for rect, _, _ in labels]
@@ -101,20 +101,24 @@ def _luminance(colour: Sequence[int]) -> float:
     return float(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def label_place(box: Rect, size: tuple[int, int], frame: tuple[int, int]) -> Rect:
+def label_place(
+    box: Rect, size: tuple[int, int], frame: tuple[int, int], taken: Iterable[Rect] = ()
+) -> Rect | None:
     """Where a label of `size` = (width, height) goes: above the box, else below it, else at its top inside.
 
-    Always inside `frame` = (width, height), if it is not larger than that.
+    Its left or its right end is that of the box. Always inside `frame` = (width, height), if it is not larger than
+    that; None where each of these places is on one of `taken`.
     """
-    x, y, _, box_height = box
+    x, y, box_width, box_height = box
     width, height = size
-    if y >= height:
-        top = y - height
-    elif y + box_height + height <= frame[1]:
-        top = y + box_height
-    else:
-        top = max(y, 0)
-    return _inside((x, top, width, height), frame)
+    tops = [y - height] if y >= height else []
+    if y + box_height + height <= frame[1]:
+        tops.append(y + box_height)
+    tops.append(max(y, 0))
+    places = [
+        _inside((left, top, width, height), frame) for top in tops for left in (x, x + box_width - width)
+    ]
+    return next((place for place in places if not any(_overlap(place, other) for other in taken)), None)
 
 
 def bars_place(
@@ -171,16 +175,38 @@ def _text_size(text: str, letters: int) -> tuple[int, int]:
     return round(_font(letters).getlength(text)) + 2 * pad, ascent + descent + pad
 
 
-def _label(reading: FaceReading, letters: int, frame: tuple[int, int]) -> tuple[Rect, str, int]:
-    """Place, text and letter size of a label; in small pictures without the number, or smaller."""
+def _labels(
+    readings: Sequence[FaceReading], letters: int, frame: tuple[int, int]
+) -> list[tuple[Rect, str, int]]:
+    """Place, text and letter size of each label: on no other label, and on no other face where there is room."""
+    labels = []
+    for reading in readings:
+        others = [each.box for each in readings if each is not reading]
+        before = [rect for rect, _, _ in labels]
+        tries = _fitting(reading, letters, frame)
+        labels.append(
+            next(
+                (
+                    (place, text, size)
+                    for taken in (before + others, before, ())
+                    for text, size, area in tries
+                    if (place := label_place(reading.box, area, frame, taken))
+                ),
+                ((0, 0, 0, 0), "", _SMALLEST),  # a picture of a few pixels: no letters fit into it
+            )
+        )
+    return labels
+
+
+def _fitting(
+    reading: FaceReading, letters: int, frame: tuple[int, int]
+) -> list[tuple[str, int, tuple[int, int]]]:
+    """Texts that fit into the picture, with letter size and area: the whole one, without the number, smaller."""
     number = "" if reading.track is None else f"{reading.track} · "
     full = f"{number}{reading.emotion} {reading.probability:.0%}"
     tries = [(full, letters), *((reading.emotion, size) for size in range(letters, _SMALLEST - 1, -1))]
-    for text, size in tries:
-        wide, high = _text_size(text, size)
-        if wide <= frame[0] and high <= frame[1]:
-            return label_place(reading.box, (wide, high), frame), text, size
-    return (0, 0, 0, 0), "", _SMALLEST  # a picture of a few pixels: no letters fit into it
+    areas = ((text, size, _text_size(text, size)) for text, size in tries)
+    return [each for each in areas if each[2][0] <= frame[0] and each[2][1] <= frame[1]]
 
 
 def _largest(probabilities: Mapping[str, float], count: int) -> dict[str, float]:

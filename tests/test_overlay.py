@@ -45,6 +45,38 @@ def test_a_label_is_inside_the_frame_and_touches_its_face(case, width, height):
     assert touch(place, (x - 1, y - 1, w + 2, h + 2))
 
 
+@given(frames_with_boxes(), st.lists(st.sampled_from(SEVEN), min_size=4, max_size=4))
+def test_labels_lie_on_no_other_label_where_there_is_room(case, emotions):
+    frame, boxes = case
+    readings = [reading(box, emotion) for box, emotion in zip(boxes, emotions, strict=False)]
+    labels = overlay._labels(readings, 12, frame)
+    for k, (place, text, _) in enumerate(labels):
+        assert inside(place, frame)
+        if any(
+            touch(place, other) for other, _, _ in labels[:k]
+        ):  # then no smaller one fits elsewhere, either
+            before = [other for other, _, _ in labels[:k]]
+            smallest = overlay._fitting(readings[k], 12, frame)[-1][2]
+            assert overlay.label_place(boxes[k], smallest, frame, before) is None and text
+
+
+@pytest.mark.parametrize(
+    "frame, boxes",
+    [
+        ((160, 120), [(10, 20, 40, 40), (60, 30, 36, 36), (110, 25, 40, 40)]),
+        ((640, 480), [(20, 40, 60, 60), (100, 40, 160, 160), (300, 90, 300, 300)]),
+        ((120, 90), [(5, 5, 40, 40), (60, 20, 40, 40)]),
+    ],
+)
+def test_labels_of_neighbours_stay_apart_in_full_size(frame, boxes):
+    readings = [reading(box) for box in boxes]
+    labels = overlay._labels(readings, 11, frame)
+    places = [place for place, _, _ in labels]
+    assert not any(touch(a, b) for k, a in enumerate(places) for b in places[:k])
+    assert not any(touch(a, b) for k, a in enumerate(places) for n, b in enumerate(boxes) if n != k)
+    assert all(text.startswith("surprise") and size == 11 for _, text, size in labels)
+
+
 @given(frames_with_boxes(), st.integers(1, 300), st.integers(1, 200))
 def test_bars_are_inside_the_frame_and_on_nothing_else(case, width, height):
     frame, boxes = case
