@@ -35,7 +35,8 @@ _CARD = """# {name}: {classes} expressions from a 48×48 gray face
 {settings}
 ```
 
-Epoch {best} of {epochs} was kept: {val:.1%} right on the rows that were split off. Training took {minutes:.0f} minutes.
+Epoch {best} of {epochs} was kept: {val:.1%} right on the rows that were split off.
+Training took {minutes:.0f} minutes.{earlier}
 {remake}
 
 ![Loss and accuracy by epoch](curves.png)
@@ -141,12 +142,14 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. Settings and epoch were chosen "
             f"on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on one side."
             + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
+            + _lessons(settings)
         ),
         "settings": json.dumps(settings, indent=1),
         "best": int(best["epoch"]),
         "epochs": len(history),
         "val": best["val_accuracy"],
         "minutes": history["seconds"].sum() / 60,
+        "earlier": _earlier(metadata.get("earlier", {})),
         "remake": _remake(metadata),
         "usage": report["usage"],
         "n": report["n"],
@@ -231,6 +234,27 @@ def _weakest(report: dict) -> str:
     read = {name: row["recall"] for name, row in report["per_class"].items() if row["recall"] is not None}
     name = min(read, key=read.get)
     return f"- It finds {name} least often: {read[name]:.1%} of its pictures.\n"
+
+
+def _lessons(settings: dict) -> str:
+    """From whom the network learned, beside the labels."""
+    said = []
+    if settings.get("start"):
+        said.append(f"The network began as that of the recipe `{settings['start']}`.")
+    if settings.get("teachers"):
+        names = " and ".join(f"`{name}`" for name in settings["teachers"])
+        said.append(
+            f"{settings['taught']:.0%} of each target is the mean answer of the networks {names} to the same picture, "
+            "which learned from the same rows (distillation); the rest is as said before."
+        )
+    return "".join(f"\n{line}" for line in said)
+
+
+def _earlier(earlier: dict) -> str:
+    return "".join(
+        f"\nBefore that, the network of `{name}` took {took['epochs']} epochs and {took['seconds'] / 60:.0f} minutes."
+        for name, took in earlier.items()
+    )
 
 
 def _remake(metadata: dict) -> str:

@@ -126,8 +126,12 @@ def _facts(folder: Path, metadata: dict) -> dict:
     }
     if (folder / "history.csv").is_file():
         history = pd.read_csv(folder / "history.csv")
-        facts["epochs"] = len(history)
+        earlier = metadata.get("earlier", {})
+        facts["epochs"] = len(history) + sum(each["epochs"] for each in earlier.values())
         facts["seconds"] = history["seconds"].sum() if "seconds" in history else np.nan
+        facts["seconds"] += sum(each["seconds"] for each in earlier.values())
+        if earlier:
+            facts["note"] = f"with the epochs of {len(earlier)} earlier networks"
         published = PUBLISHED_EPOCHS.get(network, 0)
         if len(history) < published:
             facts["note"] = f"{len(history)} of {published} published epochs"

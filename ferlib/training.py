@@ -1,5 +1,6 @@
 """Train a network on faces: targets, schedule, precision, checkpoints from which a stopped run goes on."""
 
+import csv
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -281,9 +282,16 @@ def train_bundle(
         start=before[settings.start].model.get_weights() if settings.start else None,
     )
     facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(kept)}
+    effort = {name: _effort(out, name, bundle) for name, bundle in before.items()}
     # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
     cut = {"detector": "frontalface_default", "margin": 0.0}
-    save_bundle(model, out, rows.class_names, history, {**cut, "data": facts, "settings": asdict(settings)})
+    save_bundle(
+        model,
+        out,
+        rows.class_names,
+        history,
+        {**cut, "data": facts, "settings": asdict(settings), "earlier": effort},
+    )
     return history
 
 
@@ -298,7 +306,7 @@ def _earlier(
     votes: np.ndarray | None,
 ) -> Bundle:
     """The bundle of a recipe beside `out`: loaded where it is there, else trained."""
-    settings, beside = recipe(name, seed=seed), out.with_name(f"{out.name}-{name}")
+    settings, beside = recipe(name, seed=seed), _beside(out, name)
     if not (beside / METADATA_FILE).is_file():
         train_bundle(
             rows,
@@ -317,6 +325,21 @@ def _earlier(
             f"{beside} was not made by the recipe {name} with seed {seed} from these rows; remove it"
         )
     return bundle
+
+
+def _effort(out: Path, name: str, bundle: Bundle) -> dict:
+    """What an earlier network took, with those before it: epochs and seconds."""
+    with (_beside(out, name) / "history.csv").open(newline="") as file:
+        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+    before = bundle.metadata.get("earlier", {}).values()
+    return {
+        "epochs": len(seconds) + sum(each["epochs"] for each in before),
+        "seconds": round(sum(seconds) + sum(each["seconds"] for each in before), 2),
+    }
+
+
+def _beside(out: Path, name: str) -> Path:
+    return out.with_name(f"{out.name}-{name}")
 
 
 def _mixed(targets: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:

@@ -63,6 +63,15 @@ def test_a_folder_without_its_model_says_as_much(tmp_path):
     assert without.drop("megabytes").equals(with_model.drop("megabytes"))
 
 
+def test_what_earlier_networks_took_counts(tmp_path):
+    folder = _folder(tmp_path, "pupil", "medium", 0.7, epochs=4)
+    metadata = json.loads((folder / "metadata.json").read_text())
+    metadata["earlier"] = {"first": {"epochs": 3, "seconds": 10.0}, "second": {"epochs": 2, "seconds": 5.5}}
+    (folder / "metadata.json").write_text(json.dumps(metadata))
+    row = leaderboard.leaderboard([folder]).iloc[0]
+    assert (row["epochs"], row["seconds"], row["note"]) == (9, 135.5, "with the epochs of 2 earlier networks")
+
+
 def test_what_was_trained_for_fewer_epochs_than_published_says_so(folders):
     notes = leaderboard.leaderboard(folders).set_index("name")["note"]
     assert notes["a-short"] == "6 of 10 published epochs"

@@ -259,6 +259,15 @@ def test_the_card_names_the_recipe_that_made_the_model():
     assert f"--network {settings['network']} --epochs {settings['epochs']}" in card._remake(metadata)
 
 
+def test_the_card_names_the_teachers():
+    lines = card._lessons(json.loads(json.dumps(asdict(RECIPES["shipped"]))))
+    assert "began as that of the recipe `second`" in lines
+    assert "50% of each target is the mean answer of the networks `first` and `second`" in lines
+    assert card._lessons(asdict(RECIPES["light"])) == card._earlier({}) == ""
+    took = card._earlier({"first": {"epochs": 36, "seconds": 3600.0}})
+    assert took == "\nBefore that, the network of `first` took 36 epochs and 60 minutes."
+
+
 def test_a_card_is_made_of_measured_figures_only(folder, tmp_path):
     write_history(HISTORY, tmp_path / "history.csv")
     (tmp_path / "metadata.json").write_text("{}")

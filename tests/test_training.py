@@ -425,6 +425,9 @@ def test_teachers_are_trained_first_and_only_once(lessons, tmp_path):
     for name in ("one", "two"):
         assert known_as(read_metadata(tmp_path / f"m-{name}")["settings"]) == name
         assert (tmp_path / f"state-{name}" / "history.csv").is_file()
+    took = read_metadata(out)["earlier"]
+    assert {name: each["epochs"] for name, each in took.items()} == {"one": 1, "two": 2}
+    assert all(each["seconds"] > 0 for each in took.values())
     before = {name: (tmp_path / f"m-{name}" / "model.keras").stat().st_mtime_ns for name in ("one", "two")}
     assert training.train_bundle(lessons, tmp_path / "m", RECIPES["pupil"], "drawn") == [
         {**row, "seconds": pytest.approx(row["seconds"], abs=1e9)} for row in history
