@@ -72,3 +72,26 @@ def fit_temperature(y_true: np.ndarray, y_prob: np.ndarray) -> float:
         method="bounded",
     )
     return float(np.exp(found.x))
+
+
+def fit_shift(y_true: np.ndarray, y_prob: np.ndarray) -> tuple[float, np.ndarray]:
+    """(temperature, a shift of each class's score, float (classes,)) that make the log loss smallest.
+
+    Bias-corrected temperature scaling (A. Alexandari, A. Kundaje, A. Shrikumar, ICML 2020): the scores become
+    log p / temperature + shift. It mends what training did to the classes' shares, and may change which class
+    is the likeliest. The shifts are held near zero, a little, and sum to zero. Fit it as `fit_temperature` says.
+    """
+    from scipy.optimize import minimize
+
+    y_true, y_prob = check(y_true, y_prob)
+    scores = np.log(np.maximum(y_prob, 1e-12))
+    rows = np.arange(len(y_true))
+
+    def loss(values: np.ndarray) -> float:
+        moved = scores / np.exp(values[0]) + values[1:]
+        moved = moved - moved.max(axis=1, keepdims=True)
+        surprise = np.log(np.exp(moved).sum(axis=1)) - moved[rows, y_true]
+        return float(surprise.mean() + 1e-3 * (values[1:] ** 2).sum())
+
+    found = minimize(loss, np.zeros(1 + y_prob.shape[1])).x
+    return float(np.exp(found[0])), found[1:] - found[1:].mean()

@@ -13,6 +13,7 @@ from ferlib.bundle import METADATA_FILE
 from ferlib.errors import BundleError
 from ferlib.files import write_text
 from ferlib.metrics import in_words
+from ferlib.recipes import kept_epoch, known_as
 from ferlib.sentences import (
     calibration_lines,
     drawn_lines,
@@ -127,7 +128,6 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
 
 
 def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
-    best = history.loc[history["val_accuracy"].idxmax()]
     data, settings = metadata["data"], metadata["settings"]
     source = data["source"].split(", ")[0]  # behind it stands the file of votes, where there was one
     rows = main_figures(report) + [_pair(other) for other in others if not _known(other, report)]
@@ -145,9 +145,9 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
             + _lessons(settings)
         ),
         "settings": json.dumps(settings, indent=1),
-        "best": int(best["epoch"]),
+        "best": kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
         "epochs": len(history),
-        "val": best["val_accuracy"],
+        "val": data.get("held_out_accuracy", history["val_accuracy"].max()),
         "minutes": history["seconds"].sum() / 60,
         "earlier": _earlier(metadata.get("earlier", {})),
         "remake": _remake(metadata),
@@ -247,6 +247,15 @@ def _lessons(settings: dict) -> str:
             f"{settings['taught']:.0%} of each target is the mean answer of the networks {names} to the same picture, "
             "which learned from the same rows (distillation); the rest is as said before."
         )
+    if settings.get("blend"):
+        said.append(
+            f"Of the final weights {settings['blend']:.0%} are those it began with and the rest those it came to."
+        )
+    if settings.get("corrected"):
+        said.append(
+            "Last, a temperature and a shift of each class's score were fitted to the labels of the held-out rows "
+            "(bias-corrected temperature scaling): votes name neutral more often than FER2013's labels do."
+        )
     return "".join(f"\n{line}" for line in said)
 
 
@@ -258,8 +267,6 @@ def _earlier(earlier: dict) -> str:
 
 
 def _remake(metadata: dict) -> str:
-    from ferlib.recipes import known_as
-
     settings = metadata["settings"]
     data, *votes = metadata["data"]["source"].split(", ")
     made_by = known_as(settings)

@@ -95,11 +95,12 @@ def _numbers(rows) -> list[dict]:
     return [{key: float(value) for key, value in row.items()} for row in rows]
 
 
-def savers(made_with: dict, folder: Path | None, history: list[dict], best_before: list | None):
+def savers(made_with: dict, folder: Path | None, history: list[dict], best_before: list | None, keep: str):
     """Two callbacks: one saves each epoch's state, one fills `history` and keeps the best weights.
 
     They stand on either side of Keras' SwapEMAWeights: the state wants the weights that are being
-    trained, the best ones are the averaged weights that validation has seen. The first raises
+    trained, the best ones are the averaged weights that validation has seen. With `keep` "last" each epoch counts
+    as better than those before. The first raises
     BadInputError as soon as the loss is no number; both raise FerlibError where the state cannot be
     written, and leave the one of the epoch before.
     """
@@ -129,7 +130,7 @@ def savers(made_with: dict, folder: Path | None, history: list[dict], best_befor
         def on_epoch_end(self, epoch, logs=None):
             row = {"epoch": epoch + 1, **{k: float(logs[k]) for k in HISTORY_COLUMNS[1:5]}}
             row["seconds"] = round(time.perf_counter() - self.started, 2)
-            if row["val_accuracy"] > max((r["val_accuracy"] for r in history), default=-1):
+            if keep == "last" or row["val_accuracy"] > max((r["val_accuracy"] for r in history), default=-1):
                 self.best = self.model.get_weights()
             history.append(row)
             if folder is not None:

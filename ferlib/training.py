@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib import augment, networks
+from ferlib import augment, calibration, networks
 from ferlib.bundle import METADATA_FILE, Bundle, load_bundle, save_bundle
 from ferlib.checkpoints import fingerprint, resume, savers
 from ferlib.dataset import Dataset
@@ -146,10 +146,10 @@ def train(
     faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `wanted`: the targets, float32 (n, n_classes),
     rows sum to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives
     them. With a `checkpoints` folder the state after each epoch lies there, and a call with the
-    same settings and data goes on from it. The weights of the epoch with the best validation accuracy
-    win. Raises BadInputError for too few faces, labels outside the classes or all the same, a folder
-    that another run has filled, and a loss that is no longer a number; FerlibError where the state
-    cannot be written.
+    same settings and data goes on from it. The weights of the epoch that `settings.keep` names win, blended
+    with `start` as `settings.blend` says. Raises BadInputError for too few faces, labels outside the classes
+    or all the same, a folder that another run has filled, and a loss that is no longer a number;
+    FerlibError where the state cannot be written.
     """
     _check("training", faces, labels, n_classes)
     _check("validation", val_faces, val_labels, n_classes)
@@ -164,7 +164,8 @@ def train(
         _begin_with(model, start, settings)
     history, best = resume(folder, made_with, model)
     done = len(history)
-    saver, keeper = savers(made_with, folder, history, best)
+    _known("keep", settings.keep, ("best", "last"))
+    saver, keeper = savers(made_with, folder, history, best, settings.keep)
     extra = []
     if settings.averaging:
         extra.append(keras.callbacks.SwapEMAWeights(swap_on_epoch=True))
@@ -189,6 +190,9 @@ def train(
         )
     if keeper.best is not None:
         model.set_weights(keeper.best)
+    if start is not None and settings.blend:
+        pairs = zip(start, model.get_weights(), strict=True)
+        model.set_weights([settings.blend * old + (1 - settings.blend) * new for old, new in pairs])
     return model, history
 
 
@@ -281,17 +285,23 @@ def train_bundle(
         wanted=wanted,
         start=before[settings.start].model.get_weights() if settings.start else None,
     )
-    facts = {"source": source, "training_rows": len(fitted), "held_out_rows": len(kept)}
+    correction = correct(model, kept.pixels, kept.labels) if settings.corrected else None
+    answers = _answers(model, kept.pixels)
+    facts = {
+        "source": source,
+        "training_rows": len(fitted),
+        "held_out_rows": len(kept),
+        "held_out_accuracy": round(float((answers.argmax(axis=1) == kept.labels).mean()), 5),
+    }
     effort = {name: _effort(out, name, bundle) for name, bundle in before.items()}
     # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
-    cut = {"detector": "frontalface_default", "margin": 0.0}
-    save_bundle(
-        model,
-        out,
-        rows.class_names,
-        history,
-        {**cut, "data": facts, "settings": asdict(settings), "earlier": effort},
-    )
+    extra = {"detector": "frontalface_default", "margin": 0.0, "data": facts, "settings": asdict(settings)}
+    extra |= {"earlier": effort} if effort else {}
+    if correction:
+        temperature, shift = correction
+        moved = {name: round(float(by), 3) for name, by in zip(rows.class_names, shift, strict=True)}
+        extra["correction"] = {"temperature": round(temperature, 3), "shift": moved}
+    save_bundle(model, out, rows.class_names, history, extra)
     return history
 
 
@@ -340,6 +350,29 @@ def _effort(out: Path, name: str, bundle: Bundle) -> dict:
 
 def _beside(out: Path, name: str) -> Path:
     return out.with_name(f"{out.name}-{name}")
+
+
+def correct(model, faces: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
+    """Fit the last layer's scale and bias to faces it did not learn from; returns `calibration.fit_shift`'s.
+
+    faces: uint8 (n, 48, 48), each also mirrored; labels: int (n,). Targets that people's votes have a share in move
+    the answers towards what the votes name more often than the labels do, here neutral; this moves them back.
+    Raises BadInputError for a network that does not end in a dense layer.
+    """
+    last = model.layers[-1]
+    if not isinstance(last, import_keras().layers.Dense):
+        raise BadInputError(
+            f"the network ends in {type(last).__name__}, not in a dense layer; choose another"
+        )
+    both = np.concatenate([faces, faces[:, :, ::-1]])
+    temperature, shift = calibration.fit_shift(np.concatenate([labels, labels]), _answers(model, both))
+    kernel, bias = last.get_weights()
+    last.set_weights([kernel / temperature, bias / temperature + shift])
+    return temperature, shift
+
+
+def _answers(model, faces: np.ndarray) -> np.ndarray:
+    return model.predict(faces[..., None].astype(np.float32), batch_size=256, verbose=0)
 
 
 def _mixed(targets: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:

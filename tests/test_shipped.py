@@ -9,6 +9,7 @@ import pytest
 
 from ferlib import bundle, images, labels, paths, synth
 from ferlib.faces import crop_face
+from ferlib.recipes import RECIPES, kept_epoch, known_as
 
 FOLDER = paths.shipped_bundle()
 
@@ -37,6 +38,11 @@ def test_it_is_small_and_knows_the_seven_classes(shipped):
     assert shipped.metadata["parameters"] < 2e6
 
 
+def test_one_command_makes_it_again(shipped):
+    assert known_as(shipped.metadata["settings"]) == "shipped"
+    assert "--recipe shipped" in (FOLDER / "README.md").read_text(encoding="utf-8")
+
+
 def test_it_reads_faces_that_were_drawn_and_never_shown_to_it(drawn):
     truth, said = drawn
     assert (truth == said).mean() >= 0.5, "chance is 14 %"
@@ -57,7 +63,7 @@ def test_the_card_says_what_was_measured():
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert f"**{report['accuracy']:.2%}**" in card
     history = pd.read_csv(FOLDER / "history.csv")
-    best = history.loc[history["val_accuracy"].idxmax()]
-    assert re.search(rf"Epoch {int(best['epoch'])} of {len(history)}\b", card)
+    kept = kept_epoch(history.to_dict("records"), RECIPES["shipped"].keep)
+    assert re.search(rf"Epoch {kept} of {len(history)}\b", card)
     for word in ("Limits", "forbidden", "Training rows", "65 ± 5"):
         assert word in card

@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferlib import networks, training
+from ferlib import calibration, networks, training
 from ferlib.bundle import load_bundle, read_metadata
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, FerlibError
 from ferlib.quiet import import_keras
-from ferlib.recipes import known_as
+from ferlib.recipes import kept_epoch, known_as
 from ferlib.training import RECIPES, Settings, train
 
 keras = import_keras()
@@ -386,6 +386,7 @@ def test_balanced_training_reads_the_rare_class_more_often():
         ({"name": "A", "learning_rate": float("nan")}, "learning_rate must lie"),
         ({"name": "A", "label_smoothing": 1.0}, "label_smoothing must lie between 0 and 0.99, got 1"),
         ({"name": "A", "warm_up": 2.0}, "warm_up must lie"),
+        ({"name": "A", "blend": 1.5}, "blend must lie between 0 and 1"),
     ],
 )
 def test_a_recipe_that_makes_no_sense_is_refused(changes, line):
@@ -462,6 +463,50 @@ def test_the_teachers_answers_are_their_share_of_the_targets(lessons, tmp_path, 
     answers = [load_bundle(tmp_path / f"m-{n}").predict(seen["faces"], flip=True) for n in ("one", "two")]
     right = 0.5 * training.targets(seen["labels"], 2) + 0.5 * np.mean(answers, axis=0)
     np.testing.assert_allclose(seen["wanted"], right, atol=1e-6)
+
+
+@pytest.mark.parametrize("keep, epoch", [("best", 2), ("last", 3)])
+def test_the_epoch_that_is_kept(keep, epoch):
+    history = [{"epoch": k + 1, "val_accuracy": right} for k, right in enumerate((0.5, 0.7, 0.6))]
+    assert kept_epoch(history, keep) == epoch
+
+
+def test_the_last_epoch_is_kept_and_blended_with_the_beginning(tmp_path):
+    settings = replace(QUICK, epochs=3, keep="last")
+    begun, _ = _train(replace(QUICK, epochs=1))
+    start = begun.get_weights()
+    arguments = (FACES, LABELS, VAL_FACES, VAL_LABELS, 2)
+    plain, _ = train(*arguments, settings, start=start)
+    mixed, _ = train(*arguments, replace(settings, blend=0.25), tmp_path, start=start)
+    resumed, _ = train(
+        *arguments, replace(settings, blend=0.25), tmp_path, start=start
+    )  # nothing is left to do
+    for old, new, got, again in zip(
+        start, plain.get_weights(), mixed.get_weights(), resumed.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(got, 0.25 * old + 0.75 * new, atol=1e-6)
+        np.testing.assert_array_equal(got, again)
+    with pytest.raises(BadInputError, match="unknown keep 'first'; known are best, last"):
+        train(*arguments, replace(settings, keep="first"))
+
+
+def test_a_correction_brings_the_shares_of_the_classes_back():
+    model, _ = _train(replace(QUICK, epochs=2))
+    kernel, bias = model.layers[-1].get_weights()
+    model.layers[-1].set_weights([3 * kernel, 3 * bias + [2.0, 0.0]])  # more for the first class
+    faces, labels = _problem(400, seed=5)
+    before = training._answers(model, faces)
+    temperature, shift = training.correct(model, faces, labels)
+    after = training._answers(model, faces)
+    assert temperature > 0 and shift[0] < 0 < shift[1] and shift.sum() == pytest.approx(0)
+    assert calibration.log_loss(labels, after) < calibration.log_loss(labels, before)
+    assert abs(after.mean(axis=0)[0] - (labels == 0).mean()) < 0.03
+
+
+def test_a_corrected_run_says_by_how_much(lessons, tmp_path):
+    training.train_bundle(lessons, tmp_path / "m", replace(QUICK, corrected=True), "drawn")
+    correction = read_metadata(tmp_path / "m")["correction"]
+    assert correction["temperature"] > 0 and set(correction["shift"]) == {"happy", "neutral"}
 
 
 def test_weights_of_another_network_are_no_beginning(lessons, tmp_path):

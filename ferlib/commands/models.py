@@ -43,7 +43,9 @@ def train(data, out, recipe, votes_file, classes, checkpoints, **given) -> None:
     ('shipped') trains those first, into OUT-NAME, where they are not there yet.
     """
     from ferlib import dataset, ferplus, training
+    from ferlib.bundle import read_metadata
     from ferlib.labels import map_labels, parse_classes
+    from ferlib.recipes import kept_epoch
 
     given = {name: value for name, value in given.items() if value is not None}
     names = parse_classes(classes)
@@ -61,10 +63,9 @@ def train(data, out, recipe, votes_file, classes, checkpoints, **given) -> None:
     history = training.train_bundle(
         rows.with_classes(names), out, settings, source, checkpoints, progress=True, votes=votes
     )
-    best = max(history, key=lambda row: row["val_accuracy"])
-    click.echo(
-        f"epoch {best['epoch']} of {len(history)} kept: {best['val_accuracy']:.1%} right on the held-out tenth"
-    )
+    kept = kept_epoch(history, settings.keep)
+    right = read_metadata(out)["data"]["held_out_accuracy"]
+    click.echo(f"epoch {kept} of {len(history)} kept: {right:.1%} right on the held-out tenth")
     click.echo(f"bundle: {out}")
 
 
