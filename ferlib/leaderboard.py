@@ -14,7 +14,7 @@ from ferlib.bundle import MODEL_FILE
 from ferlib.errors import BadInputError
 from ferlib.files import write_text
 from ferlib.labels import SEVEN
-from ferlib.recipes import PUBLISHED_EPOCHS
+from ferlib.recipes import PUBLISHED_EPOCHS, RECIPES
 
 HUMAN = (0.65, 0.05)
 """How often people name FER2013's seven labels as the file does: 65 ± 5 % (Goodfellow et al. 2013)."""
@@ -132,9 +132,10 @@ def _facts(folder: Path, metadata: dict) -> dict:
         facts["seconds"] += sum(each["seconds"] for each in earlier.values())
         if earlier:
             facts["note"] = f"with the epochs of {len(earlier)} earlier networks"
-        published = PUBLISHED_EPOCHS.get(network, 0)
-        if len(history) < published:
-            facts["note"] = f"{len(history)} of {published} published epochs"
+        planned = RECIPES[network].epochs if network in RECIPES else 0
+        if len(history) < planned:
+            whose = "published epochs" if network in PUBLISHED_EPOCHS else "epochs of its recipe"
+            facts["note"] = f"{len(history)} of {planned} {whose}"
     return facts
 
 

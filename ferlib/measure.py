@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib import __version__, calibration, evaluate, label_errors, metrics, slices
+from ferlib.baselines import SVM_FILE
 from ferlib.bundle import MODEL_FILE
 from ferlib.dataset import Dataset
 from ferlib.errors import DatasetError, FerlibError, LabelError
@@ -83,7 +84,7 @@ def model_facts(bundle: Any, folder: str | os.PathLike) -> dict[str, Any]:
     metadata = getattr(bundle, "metadata", {})
     history = folder / "history.csv"
     table = pd.read_csv(history) if history.is_file() else None
-    file = folder / MODEL_FILE
+    file = folder / (MODEL_FILE if (folder / MODEL_FILE).is_file() else SVM_FILE)
     return {
         "network": metadata.get("settings", {}).get("network"),
         "parameters": metadata.get("parameters"),
