@@ -283,6 +283,7 @@ def _soak(url: str, pid: int, scale: float) -> tuple[int, int, int]:
             seen = broken_uploads(url, count, 16, Limits(), seed=number)
         statuses += seen.statuses
         lost += seen.lost
+        time.sleep(3)  # pictures of clients that left are still being read
         held.append(memory(pid))
         rate = f"{seen.seconds:.0f} s, {count / seen.seconds:.0f} a second"
         print(f"{count} {kind}: {rate}; {dict(seen.statuses)}; good ones lost {seen.lost}; {held[-1]} MB")
