@@ -14,3 +14,8 @@ def pytest_configure(config):
     settings.register_profile("ferlib", deadline=None)
     settings.load_profile("ferlib")
     os.environ["FERLIB_WORK"] = os.environ.get("FERLIB_TEST_WORK") or tempfile.mkdtemp(prefix="ferlib-test-")
+
+
+def pytest_collection_modifyitems(items):
+    # The longest first: at the end one process would run them while the other has nothing left to do.
+    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
