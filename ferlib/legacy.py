@@ -8,7 +8,7 @@ Read are a whole-model `.h5`, and an architecture JSON with a weights file, of K
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ferlib import labels, legacylayers
@@ -60,7 +60,9 @@ def import_model(
     `source`: a whole-model `.h5`, or an architecture JSON, whose weights are the file `weights`. What the
     files do not say must be given: `class_names` in the order of the outputs, and `scaling`, one of
     SCALINGS, which becomes a layer in front. A network of three channels gets the gray face in each; one
-    that ends without an activation gets a softmax.
+    that ends without an activation gets a softmax, and one that ends in a sigmoid a class has it replaced by
+    one: the chance of a class, where one and only one holds, is in proportion to p / (1 - p), and that is the
+    softmax of what the sigmoids take.
 
     `kernels`: "theano" or "tensorflow". Theano turns a kernel by 180° before it uses it, so weights
     trained with it are turned here. Keras 2 notes in its files which it was; channels-first weights of
@@ -155,16 +157,18 @@ def build_model(architecture: Architecture, scaling: str = "0..255"):
             made[layer.name] = x
             continue
         taken = [made[name] for name in layer.sources] if layer.sources else [x]
+        if layer.name == architecture.output and layer.config.get("activation") == "sigmoid":
+            layer = replace(layer, config=layer.config | {"activation": "linear"})
         made[layer.name] = legacylayers.apply(layer, taken, architecture.channels_first)
     answer = made[architecture.output]
     last = next(layer for layer in architecture.layers if layer.name == architecture.output)
     activation = "softmax" if last.kind == "Softmax" else last.config.get("activation", "linear")
-    if len(answer.shape) != 2 or activation not in ("softmax", "linear"):
+    if len(answer.shape) != 2 or answer.shape[1] < 2 or activation not in ("softmax", "linear", "sigmoid"):
         raise BundleError(
             f"layer {last.name!r} ends the network with {activation} of shape {answer.shape[1:]}; a softmax "
             "over the classes is needed, for probabilities that sum to one"
         )
-    if activation == "linear":
+    if activation != "softmax":
         answer = keras.layers.Softmax(name="ferlib_softmax")(answer)
     return keras.Model(inputs, answer)
 

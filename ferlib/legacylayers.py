@@ -42,6 +42,7 @@ _KEPT = {
     "ELU": ("alpha",),
     "Rescaling": ("scale", "offset"),
     "Add": (),
+    "Multiply": (),
     "Concatenate": ("axis",),
 }
 """Each layer that is known, with those of its settings that change its answers."""
@@ -63,7 +64,7 @@ def apply(layer, taken: Sequence, channels_first: bool):
         )
     try:
         settings = _settings(kind, layer, channels_first and rank == 4)
-        x = list(taken) if kind in ("Add", "Concatenate") else taken[0]
+        x = list(taken) if kind in ("Add", "Multiply", "Concatenate") else taken[0]
         if channels_first and rank == 4:
             if kind == "Dense" or settings.get("activation") == "softmax":
                 raise ValueError("it works along the width of the picture")

@@ -28,6 +28,8 @@ def _model(seed: int):
     inputs = layers.Input((48, 48, 1))
     x = layers.MaxPooling2D(4)(layers.Rescaling(1 / 127.5, offset=-1)(inputs))
     a = layers.BatchNormalization()(layers.Conv2D(8, 3, padding="same")(x))
+    mean = layers.GlobalAveragePooling2D(keepdims=True)(a)
+    a = layers.multiply([a, layers.Dense(8, activation="sigmoid")(mean)])
     x = layers.Activation("relu")(layers.add([a, layers.Conv2D(8, 1)(x)]))
     x = layers.Dropout(0.4)(layers.Flatten()(x))
     model = keras.Model(inputs, layers.Dense(7, activation="softmax")(x))

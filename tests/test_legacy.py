@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from ferlib import bundle, legacy, legacyweights, networks
+from ferlib.bundle import load_bundle
 from ferlib.errors import BadInputError, BundleError
 from ferlib.labels import SIX
 from ferlib.quiet import import_keras, silenced_stderr
@@ -81,7 +82,7 @@ def _residual(k2, first: bool):
     inputs = k2.Input((3, SIDE, SIDE) if first else (SIDE, SIDE, 3))
     a = layers.Conv2D(3, 3, padding="same", name="a/conv", **spatial)(inputs)
     b = layers.LeakyReLU(0.2)(layers.Conv2D(3, 1, **spatial)(inputs))
-    x = layers.Concatenate(axis=axis)([layers.Add()([a, b]), b])
+    x = layers.Concatenate(axis=axis)([layers.Add()([a, b]), layers.Multiply()([a, b])])
     x = layers.AveragePooling2D(2, **spatial)(x)
     x = layers.Conv2D(3, 3, **spatial)(x)
     if not first:
@@ -359,6 +360,20 @@ def test_weights_that_do_not_fit(tmp_path, change, line):
         legacy.import_model(tmp_path / "m.json", tmp_path / "b", THREE, "0..1", path, "tensorflow")
 
 
+@pytest.mark.parametrize("apart", [False, True], ids=["in the layer", "after it"])
+def test_a_sigmoid_a_class_becomes_the_chance_that_this_one_alone_holds(k2, tmp_path, apart):
+    """System E's own networks end so."""
+    ends = [k2.layers.Dense(3), k2.layers.Activation("sigmoid")] if apart else [k2.layers.Dense(3, "sigmoid")]
+    model = _shake(k2.Sequential([k2.layers.Flatten(input_shape=(SIDE, SIDE, 1)), *ends]))
+    model.save(tmp_path / "m.h5")
+    each = _answers(model, FACES / 255, False).astype(np.float64)
+    others = np.stack([np.prod(1 - np.delete(each, k, axis=1), axis=1) for k in range(3)], axis=1)
+    alone = each * others
+    said = load_bundle(legacy.import_model(tmp_path / "m.h5", tmp_path / "b", THREE, "0..1")).predict(FACES)
+    np.testing.assert_allclose(said, alone / alone.sum(axis=1, keepdims=True), atol=1e-4)
+    assert np.ptp(said) > 0.1 and (said.argmax(axis=1) == each.argmax(axis=1)).all()
+
+
 def _changed(layer: int, **config):
     def change(content):
         content["config"][layer]["config"].update(config)
@@ -386,7 +401,8 @@ def _kind(layer: int, kind: str):
         (_changed(3, mode=1), "mode 1, which normalises each picture by itself"),
         (_changed(0, batch_input_shape=[None, 1, None, None]), "a picture of a fixed size is needed"),
         (_changed(0, batch_input_shape=[None, 4, SIDE, SIDE]), "takes 4 channels"),
-        (_changed(8, activation="sigmoid"), "layer 'dense_1' ends the network with sigmoid"),
+        (_changed(8, activation="tanh"), "layer 'dense_1' ends the network with tanh"),
+        (_changed(8, output_dim=1, activation="sigmoid"), r"with sigmoid of shape \(1,\); a softmax"),
         (lambda content: content.update(class_name="Bunch"), "a Bunch is no network"),
         (lambda content: content.update(config=[]), "no architecture that Keras wrote"),
         (lambda content: content.pop("config"), "no architecture that Keras wrote"),
