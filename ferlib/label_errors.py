@@ -72,6 +72,13 @@ def voted_label(votes: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
     return np.where(clear, mapped, -1)
 
 
+def voted_pair(votes: np.ndarray) -> np.ndarray:
+    """Which of happy (0) and neutral (1) more FER+ voters saw: int64 (n,), -1 for a tie. votes: int (n, 10)."""
+    votes = np.asarray(votes)
+    lead = votes[:, VOTES.index("happiness")] - votes[:, VOTES.index("neutral")]
+    return np.select([lead > 0, lead < 0], [0, 1], -1)
+
+
 def second_look(suspects: pd.DataFrame, y_true: np.ndarray, voted: np.ndarray) -> dict[str, float]:
     """How often a second look, int64 (n,) with -1 for "no answer", agrees with the suspicion. Shares of 0 to 1.
 
@@ -133,11 +140,10 @@ def ceiling(
     names = list(class_names)
     if {"happy", "neutral"} <= set(names):
         pair = np.isin(y_true, [names.index("happy"), names.index("neutral")])
-        lead = votes[pair, VOTES.index("happiness")] - votes[pair, VOTES.index("neutral")]
-        signed = np.where(y_true[pair] == names.index("happy"), lead, -lead)
+        voted, wanted = voted_pair(votes[pair]), np.where(y_true[pair] == names.index("happy"), 0, 1)
         result |= {
             "pair_n": int(pair.sum()),
-            "pair_ties": float((lead == 0).mean()),
-            "pair": float(((signed > 0) + 0.5 * (signed == 0)).mean()),
+            "pair_ties": float((voted < 0).mean()),
+            "pair": float(((voted == wanted) + 0.5 * (voted < 0)).mean()),
         }
     return result

@@ -139,6 +139,11 @@ def pair_figures(predictions: evaluate.Predictions) -> dict[str, Any] | None:
 
     `class_names` beside the main figures; None where the model does not know both, or these two only.
     """
+    chosen = _of_pair(predictions)
+    return chosen and {"class_names": list(PAIR)} | _few(chosen, np.ones(len(chosen.rows), bool))
+
+
+def _of_pair(predictions: evaluate.Predictions) -> evaluate.Predictions | None:
     names = predictions.class_names
     if len(names) == 2 or not set(PAIR) <= set(names):
         return None
@@ -147,10 +152,8 @@ def pair_figures(predictions: evaluate.Predictions) -> dict[str, Any] | None:
     keep = labels >= 0
     if not keep.any():
         return None
-    chosen = evaluate.Predictions(
-        PAIR, predictions.usage, "", predictions.rows, labels, predictions.y_prob[:, columns]
-    )
-    return {"class_names": list(PAIR)} | _few(chosen, keep)
+    prob = predictions.y_prob[keep][:, columns]
+    return evaluate.Predictions(PAIR, predictions.usage, "", predictions.rows[keep], labels[keep], prob)
 
 
 def temperature_figures(
@@ -203,8 +206,9 @@ def fitting_rows(bundle: Any, dataset: Dataset, judged: str) -> tuple[np.ndarray
 
 def vote_figures(predictions: evaluate.Predictions, votes: np.ndarray, dataset: Dataset) -> dict[str, Any]:
     """What FER+'s voters said of the judged rows: `mistakes` and `label_errors` as of `ferlib.label_errors`,
-    `voters`: how often the voters' own label is FER2013's, ties and no class being wrong; and `ceiling`, over
-    the Training rows, where there are some of each class.
+    `voters`: how often the voters' own label is FER2013's, ties and no class being wrong; `pair_mistakes`,
+    those of happy against neutral, where the voters' label is that of the two that more of them saw; and
+    `ceiling`, over the Training rows, where there are some of each class.
     """
     voted = label_errors.voted_label(votes[predictions.rows], predictions.class_names)
     y_true = predictions.y_true
@@ -214,6 +218,10 @@ def vote_figures(predictions: evaluate.Predictions, votes: np.ndarray, dataset: 
         "mistakes": label_errors.mistakes_by_votes(y_true, predictions.y_pred, voted),
         "label_errors": label_errors.second_look(suspects, y_true, voted),
     }
+    pair = _of_pair(predictions)
+    if pair:
+        voted = label_errors.voted_pair(votes[pair.rows])
+        figures["pair_mistakes"] = label_errors.mistakes_by_votes(pair.y_true, pair.y_pred, voted)
     names = predictions.class_names
     labels = map_labels(dataset.labels, dataset.class_names, names)
     mine = (dataset.usage == "Training") & (labels >= 0)

@@ -62,6 +62,13 @@ def vote_lines(report: Mapping[str, Any]) -> list[str]:
         f"{percent(doubt['against_label'])} of them (in {percent(doubt['against_label_all'])} of all rows), and "
         f"give the suggested one in {percent(doubt['with_suggestion'])}.",
     ]
+    pair = votes.get("pair_mistakes")
+    if pair and pair["n"]:
+        lines.append(
+            f"Of the {pair['n']:,} mistakes between happy and neutral they side with the label in "
+            f"{percent(pair['label'])}, with the answer in {percent(pair['answer'])}, with neither in "
+            f"{percent(pair['none'])}."
+        )
     if limit:
         lines.append(
             f"A ceiling made of label noise: ten people's votes, read in the way that fits FER2013 best, predict its "

@@ -9,7 +9,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferlib import bundle, card, evaluate, gradcam, images, measure, networks, photographs, report, synth
+from ferlib import (
+    bundle,
+    card,
+    evaluate,
+    gradcam,
+    images,
+    measure,
+    networks,
+    photographs,
+    report,
+    sentences,
+    synth,
+)
 from ferlib.bundle import save_bundle, write_history
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, BundleError, ImageError
@@ -92,6 +104,37 @@ def test_the_pair_is_all_rows_of_both_and_the_larger_of_the_two():
     asked = evaluate.evaluate_bundle(Oracle(), dataset, classes="happy,neutral")
     assert (pair["n"], pair["accuracy"]) == (asked["n"], asked["accuracy"])
     assert measure.pair_figures(evaluate.predict_rows(Oracle(), dataset, classes="happy,neutral")) is None
+
+
+def test_what_the_voters_say_of_mistakes_between_the_pair():
+    prob = np.full((6, 7), 0.05)
+    prob[:4, SEVEN.index("happy")] = 0.4  # read as happy, the fourth rightly; the others as neutral
+    prob[4:, SEVEN.index("neutral")] = 0.4
+    prob[0, SEVEN.index("sad")] = 0.5  # in all seven classes another answer; between the two still happy
+    y_true = np.array(
+        [SEVEN.index(name) for name in ("neutral", "neutral", "neutral", "happy", "happy", "fear")]
+    )
+    predictions = evaluate.Predictions(SEVEN, "PublicTest", "", np.arange(1, 7), y_true, prob)
+    votes = np.zeros((7, 10), int)
+    votes[1, [VOTES.index("happiness"), VOTES.index("neutral"), VOTES.index("sadness")]] = (
+        3,
+        2,
+        5,
+    )  # the answer
+    votes[2, VOTES.index("neutral")] = 10  # the label
+    votes[5, VOTES.index("anger")] = 10  # neither
+    votes[3, VOTES.index("happiness")] = 10
+    dataset = Dataset(np.zeros((7, 48, 48), np.uint8), np.r_[0, y_true], np.full(7, "PublicTest"))
+    figures = measure.vote_figures(predictions, votes, dataset)
+    said = {key: figures["pair_mistakes"][key] for key in ("n", "label", "answer", "another", "none")}
+    assert said == {"n": 4, "label": 0.25, "answer": 0.5, "another": 0, "none": 0.25}
+    line = next(
+        line for line in sentences.vote_lines({"votes": figures}) if "between happy and neutral" in line
+    )
+    assert line == (
+        "Of the 4 mistakes between happy and neutral they side with the label in 25.0%, with the answer in "
+        "50.0%, with neither in 25.0%."
+    )
 
 
 def test_the_temperature_is_never_fitted_on_judged_rows(loaded):
