@@ -133,7 +133,8 @@ def test_what_the_voters_say_of_mistakes_between_the_pair():
     )
     assert line == (
         "Of the 4 mistakes between happy and neutral they side with the label in 25.0%, with the answer in "
-        "50.0%, with neither in 25.0%."
+        "50.0%, with neither in 25.0%; with their label as the truth, 66.7% of the 3 rows on which they have one are "
+        "read right."
     )
 
 
