@@ -64,8 +64,7 @@ softmax over {order}, in this order. `metadata.json` says the same to a program 
 {cost}
 ## Limits
 
-- A label is a name that somebody gave to a face. It is not what the person felt. People agree with FER2013's labels in
-  about 65 ± 5 % of cases, so part of every figure above is noise in the labels.
+- A label is a name that somebody gave to a face. It is not what the person felt. {agreement}
 - FER2013 was collected by an image search of 2013. Who is in it is not recorded, so how the accuracy differs between
   ages, sexes and skin tones is not known. Expect it to differ.
 {twins}{weakest}- Faces that are turned away, covered, badly lit or smaller than 48 pixels are read worse.
@@ -130,6 +129,7 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
 def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
     data, settings = metadata["data"], metadata["settings"]
     source = data["source"].split(", ")[0]  # behind it stands the file of votes, where there was one
+    voted = data.get("labels") == "ferplus"
     rows = main_figures(report) + [_pair(other) for other in others if not _known(other, report)]
     return {
         "name": metadata["name"],
@@ -141,8 +141,10 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
         "data": (
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. Settings and epoch were chosen "
             f"on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on one side."
+            + (f"\n{_MAJORITY}" if voted else "")
             + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
             + _lessons(settings)
+            + _began(metadata)
         ),
         "settings": json.dumps(settings, indent=1),
         "best": kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
@@ -151,6 +153,7 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
         "minutes": history["seconds"].sum() / 60,
         "earlier": _earlier(metadata.get("earlier", {})),
         "remake": _remake(metadata),
+        "agreement": _PICKED if voted else _AGREEMENT,
         "usage": report["usage"],
         "n": report["n"],
         "flip": "each face averaged with its mirror image" if report.get("flip") else "each face once",
@@ -193,12 +196,27 @@ def _class_row(name: str, row: dict) -> str:
     return f"| {name} | {shares} | {row['support']:,} |"
 
 
+_AGREEMENT = (
+    "People agree with FER2013's labels in\n"
+    "  about 65 ± 5 % of cases, so part of every figure above is noise in the labels."
+)
+
+_PICKED = (
+    "Faces on which the voters\n"
+    "  did not agree are not among those measured: on all faces expect fewer right answers."
+)
+
+_MAJORITY = (
+    "Labels are not FER2013's but FER+'s: what most of ten voters saw, by the rule of its authors; rows without such "
+    "a majority, or with one for unknown or for no face, are left out, here and in what is measured below."
+)
+
 _RELIABILITY = "![Share read right over the largest probability](calibration.png)"
 
 
 _VOTES = (
     "FER+'s ten votes on the same rows (E. Barsoum et al. 2016, MIT licence) have a share of {:g} in what it was "
-    "taught, FER2013's label the rest."
+    "taught, the label the rest."
 )
 
 
@@ -259,6 +277,16 @@ def _lessons(settings: dict) -> str:
     return "".join(f"\n{line}" for line in said)
 
 
+def _began(metadata: dict) -> str:
+    """Which bundle the network goes on from, and what that means for the rows that were split off."""
+    if "began_with" not in metadata:
+        return ""
+    return (
+        f"\nThe network began as that of the bundle `{metadata['began_with']['name']}`. Rows split off here may be "
+        "among those that it learned from, so figures on them flatter."
+    )
+
+
 def _earlier(earlier: dict) -> str:
     return "".join(
         f"\nBefore that, the network of `{name}` took {took['epochs']} epochs and {took['seconds'] / 60:.0f} minutes."
@@ -274,6 +302,8 @@ def _remake(metadata: dict) -> str:
         f"--recipe {made_by}" if made_by else f"--network {settings['network']} --epochs {settings['epochs']}"
     )
     given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("votes") else ""
+    given += " --labels ferplus" if metadata["data"].get("labels") == "ferplus" else ""
+    given += f" --begin models/{metadata['began_with']['name']}" if "began_with" in metadata else ""
     return (
         "To make it again (the same on one machine; on another, the same within noise):\n\n"
         f"```sh\nferlib train --data {data}{given} {chosen} --seed {settings['seed']} "

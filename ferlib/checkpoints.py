@@ -13,6 +13,7 @@ import hashlib
 import json
 import math
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -29,6 +30,14 @@ def fingerprint(faces: np.ndarray, wanted: np.ndarray) -> str:
     digest = hashlib.blake2b(np.ascontiguousarray(faces), digest_size=8)
     digest.update(np.ascontiguousarray(wanted))
     return f"{len(faces)} faces, {wanted.shape[1]} classes, {digest.hexdigest()}"
+
+
+def weights_fingerprint(weights: Sequence[np.ndarray]) -> str:
+    """Stands for the weights that a run began with in `settings.json`."""
+    digest = hashlib.blake2b(digest_size=8)
+    for array in weights:
+        digest.update(np.ascontiguousarray(array))
+    return digest.hexdigest()
 
 
 def resume(folder: Path | None, made_with: dict, model):
@@ -62,8 +71,8 @@ def _check_settings(folder: Path, made_with: dict) -> None:
     made_with = json.loads(json.dumps(made_with))  # as the file has it: lists, no tuples
     # a folder from before a setting was known was made with its default
     there = {"data": made_with["data"]} | json.loads(json.dumps(asdict(Settings()))) | there
-    if there != made_with:
-        changed = [key for key in there if made_with.get(key) != there[key]]
+    changed = [key for key in there | made_with if made_with.get(key) != there.get(key)]
+    if changed:
         raise BadInputError(
             f"{folder} holds a run with other settings ({', '.join(changed)}); "
             "finish it with those, or remove the folder"

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from ferlib.errors import BadInputError
 from ferlib.plots import BLUE, ORANGE, _axes, plot_wall
 
-_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)))
-_COLOURS = [*sns.color_palette("colorblind").as_hex()[:6], "#000000"]
+_DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
+_COLOURS = [*sns.color_palette("colorblind").as_hex()[:6], "#000000", "#56b4e9"]
 _GRAY = "#888888"
 
 HUMAN = (0.60, 0.70)
@@ -37,7 +37,7 @@ def plot_curves(curves: Mapping[str, Mapping], kind: str = "roc", ax: Axes | Non
     for k, (name, curve) in enumerate(curves.items()):
         value = curve[area]
         text = f"{name}  {value:.3f}" if value is not None and np.isfinite(value) else f"{name}  no rows"
-        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % 7], color=_COLOURS[k % 7], label=text)
+        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % 8], color=_COLOURS[k % 8], label=text)
     if kind == "roc":
         ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="a guess  0.500")
     ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_name, ylabel=y_name)

@@ -185,12 +185,13 @@ def temperature_figures(
 def fitting_rows(bundle: Any, dataset: Dataset, judged: str) -> tuple[np.ndarray, str]:
     """Rows for fitting a temperature, and what they are in words; none and "" where there are none.
 
-    The tenth of Training that `ferlib train` splits off, where the bundle says that its own was as large;
-    else PublicTest, where PrivateTest is judged.
+    The tenth of Training that `ferlib train` splits off, where the bundle says that its own was as large, and
+    did not begin with the network of a bundle, which may have learned these rows; else PublicTest,
+    where PrivateTest is judged.
     """
     metadata = getattr(bundle, "metadata", {})
     training = np.flatnonzero(dataset.usage == "Training")
-    wanted = metadata.get("data", {}).get("held_out_rows")
+    wanted = None if "began_with" in metadata else metadata.get("data", {}).get("held_out_rows")
     if wanted and judged != "Training" and len(training) > wanted:
         try:
             mine = dataset.select(training).with_classes(bundle.class_names)

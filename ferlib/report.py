@@ -58,6 +58,8 @@ def _head(report: Mapping[str, Any]) -> str:
     note = f"<p><b>{escape(report['note'])}</b></p>" if report.get("note") else ""
     table = _table(["figure", "value", "95 % interval"], main_figures(report))
     human = "<p><small>People agree with FER2013's labels in 65 ± 5 % of cases.</small></p>"
+    if report.get("labels") == "ferplus":
+        human = "<p><small>Labels are those that most of FER+'s ten voters gave.</small></p>"
     return f"<p>{escape(', '.join(words))}.</p>{note}{table}{human}"
 
 

@@ -65,7 +65,7 @@ def vote_lines(report: Mapping[str, Any]) -> list[str]:
     pair = votes.get("pair_mistakes")
     if pair and pair["n"]:
         lines.append(
-            f"Of the {pair['n']:,} mistakes between happy and neutral they side with the label in "
+            f"Of the {pair['n']:,} mistakes between happy and neutral the voters side with the label in "
             f"{percent(pair['label'])}, with the answer in {percent(pair['answer'])}, with neither in "
             f"{percent(pair['none'])}; with their label as the truth, {percent(pair['accuracy_by_votes'])} of the "
             f"{pair['n_voted']:,} rows on which they have one are read right."

@@ -9,7 +9,7 @@ import numpy as np
 
 from ferlib import augment, calibration, networks
 from ferlib.bundle import METADATA_FILE, Bundle, load_bundle, save_bundle
-from ferlib.checkpoints import fingerprint, resume, savers
+from ferlib.checkpoints import fingerprint, resume, savers, weights_fingerprint
 from ferlib.compiling import compiled, fast_precision, known, plateau_rate
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError
@@ -61,13 +61,13 @@ def train(
 ):
     """Train and return (model with its best weights, history as a list of dicts).
 
-    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `wanted`: the targets, float32 (n, n_classes),
-    rows sum to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives
-    them. With a `checkpoints` folder the state after each epoch lies there, and a call with the
-    same settings and data goes on from it. The weights of the epoch that `settings.keep` names win, blended
-    with `start` as `settings.blend` says. Raises BadInputError for too few faces, labels outside the classes
-    or all the same, a folder that another run has filled, and a loss that is no longer a number;
-    FerlibError where the state cannot be written.
+    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `wanted`: the targets, float32 (n, n_classes), rows sum
+    to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives them;
+    where the classes are others, the last layer begins anew. With a `checkpoints` folder the state after each
+    epoch lies there, and a call with the same settings and data goes on from it. The weights of the epoch that
+    `settings.keep` names win, blended with `start` as `settings.blend` says. Raises BadInputError for too few
+    faces, labels outside the classes or all the same, a folder that another run has filled, and a loss that is
+    no longer a number; FerlibError where the state cannot be written.
     """
     _check("training", faces, labels, n_classes)
     _check("validation", val_faces, val_labels, n_classes)
@@ -79,7 +79,8 @@ def train(
     made_with = asdict(settings) | {"data": fingerprint(faces, wanted)}
     model = compiled(settings, n_classes, steps)
     if start is not None:
-        _begin_with(model, start, settings)
+        made_with["begun"] = weights_fingerprint(start)
+        start = _begin_with(model, start, settings)
     history, best = resume(folder, made_with, model)
     done = len(history)
     known("keep", settings.keep, ("best", "last"))
@@ -114,13 +115,18 @@ def train(
     return model, history
 
 
-def _begin_with(model, weights: Sequence[np.ndarray], settings: Settings) -> None:
+def _begin_with(model, weights: Sequence[np.ndarray], settings: Settings) -> list[np.ndarray]:
+    """Give the network these weights, but for a last layer of other classes; returns what it then has."""
+    own, last = model.get_weights(), len(model.layers[-1].weights)
+    if len(weights) == len(own) and weights[-1].shape != own[-1].shape:
+        weights = [*weights[:-last], *own[-last:]]
     try:
         model.set_weights(weights)
     except ValueError as error:
         raise BadInputError(
             f"the weights to begin with are those of another network than {settings.network}"
         ) from error
+    return model.get_weights()
 
 
 def stream(faces, wanted, batch_size: int, settings: Settings, first: int, end: int):
@@ -160,14 +166,22 @@ def train_bundle(
     checkpoints: Path | None = None,
     progress: bool = False,
     votes: np.ndarray | None = None,
+    begin: Bundle | None = None,
+    labelled: str = "fer2013",
 ) -> list[dict]:
     """Train on the Training rows of a data set and save the bundle `out`; returns the history.
 
     A tenth of these rows, split off by groups of copies, chooses the epoch. `source` names the data
     in the bundle's metadata. `votes`: FER+'s, int (n, 10), a row for each of `rows`; needed where the
     settings give the voters a share. The recipes that the settings begin with or learn from are trained
-    first, into bundles beside `out` (`out`-NAME), or taken from there.
+    first, into bundles beside `out` (`out`-NAME), or taken from there. `begin`: the bundle whose network this
+    one goes on from, which the settings must not name themselves; where its classes are others, without its last
+    layer. `labelled`: who gave the labels, "fer2013" or "ferplus", for the metadata.
     """
+    if begin and settings.start:
+        raise BadInputError(
+            f"these settings begin with the recipe {settings.start}; choose others, or no bundle"
+        )
     if (votes is None) == (settings.votes > 0):
         raise BadInputError(
             f"the settings give FER+'s voters a share of {settings.votes:g}"
@@ -189,6 +203,7 @@ def train_bundle(
     if settings.teachers:
         answers = [before[name].predict(fitted.pixels, flip=True) for name in settings.teachers]
         wanted = _mixed(wanted, np.mean(answers, axis=0), settings.taught)
+    first = before[settings.start] if settings.start else begin
     keras = import_keras()
     bar = [_progress_bar(keras, settings.epochs)] if progress else []
     model, history = train(
@@ -201,12 +216,13 @@ def train_bundle(
         checkpoints,
         bar,
         wanted=wanted,
-        start=before[settings.start].model.get_weights() if settings.start else None,
+        start=first.model.get_weights() if first else None,
     )
     correction = correct(model, kept.pixels, kept.labels) if settings.corrected else None
     answers = _answers(model, kept.pixels)
     facts = {
         "source": source,
+        "labels": labelled,
         "training_rows": len(fitted),
         "held_out_rows": len(kept),
         "held_out_accuracy": round(float((answers.argmax(axis=1) == kept.labels).mean()), 5),
@@ -215,6 +231,7 @@ def train_bundle(
     # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
     extra = {"detector": "frontalface_default", "margin": 0.0, "data": facts, "settings": asdict(settings)}
     extra |= {"earlier": effort} if effort else {}
+    extra |= {"began_with": {"name": begin.name, "sha256": begin.metadata["sha256"]}} if begin else {}
     if correction:
         temperature, shift = correction
         moved = {name: round(float(by), 3) for name, by in zip(rows.class_names, shift, strict=True)}

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferlib import dataset, images, labels, synth, video
+from ferlib import dataset, ferplus, images, labels, synth, video
 
 COMMANDS = [
     "synth",
@@ -154,6 +154,40 @@ def test_a_recipe_gives_the_settings_and_options_replace_single_ones(tmp_path, d
         "learning_rate": 4e-3,
     }
     assert {name: settings[name] for name in wanted} == wanted
+
+
+def test_labels_of_the_voters_from_training_to_the_card(tmp_path, bundle_folder, drawn_csv):
+    """A bundle of eight classes goes on from one of seven, and is judged under the same labels."""
+    faces = dataset.read_data(drawn_csv)
+    columns = np.array([ferplus.VOTES.index(name) for name in ferplus.VOTES[:8]])
+    votes = np.zeros((len(faces), 10), int)
+    votes[np.arange(len(faces)), columns[np.arange(len(faces)) % 8]] = 8
+    votes[:3] = 0
+    votes[:3, ferplus.VOTES.index("NF")] = 10  # three rows that are left out
+    lines = [",".join([u, "", *map(str, v)]) for u, v in zip(faces.usage, votes, strict=True)]
+    table = tmp_path / "fer2013new.csv"
+    table.write_text("\n".join(["Usage,Image name," + ",".join(ferplus.VOTES), *lines]))
+    given = ("--data", drawn_csv, "--labels", "ferplus")
+    out = tmp_path / "plus"
+    done = ferlib("train", *given, "--out", out)
+    assert done.returncode == 2 and "give it with --votes" in done.stderr and not out.exists()
+    recipe = ("--recipe", "ferplus", "--network", "small", "--epochs", 1)
+    done = ferlib("train", *given, "--votes", table, *recipe, "--begin", bundle_folder, "--out", out)
+    assert done.returncode == 0, done.stderr
+    metadata = json.loads((out / "metadata.json").read_text())
+    assert metadata["class_names"] == list(labels.EIGHT)
+    assert metadata["began_with"]["name"] == bundle_folder.name
+    written = ("--json", out / "metrics.json", "--html", tmp_path / "page.html")
+    done = ferlib("evaluate", "--model", out, *given, "--votes", table, *written)
+    assert done.returncode == 0, done.stderr
+    assert "those that most of FER+'s ten voters gave" in (tmp_path / "page.html").read_text(encoding="utf-8")
+    report = json.loads((out / "metrics.json").read_text())
+    kept = (faces.usage == "PrivateTest") & (votes[:, ferplus.VOTES.index("NF")] == 0)
+    assert report["n"] == kept.sum() and report["labels"] == "ferplus" and "votes" not in report
+    assert ferlib("card", out).returncode == 0
+    text = (out / "README.md").read_text(encoding="utf-8")
+    assert "8 expressions" in text and "what most of ten voters saw" in text and "65 ± 5" not in text
+    assert f"--labels ferplus --begin models/{bundle_folder.name}" in text
 
 
 def test_from_a_baseline_to_the_leaderboard(tmp_path, bundle_folder, drawn_csv):

@@ -38,11 +38,11 @@ def test_a_curve_a_class_and_its_area_in_the_legend():
     assert (ax.get_xlabel(), ax.get_ylabel()) == ("false positive rate", "true positive rate")
 
 
-def test_seven_classes_differ_in_dash_and_in_colour():
-    seven = {str(k): {"ap": 0.5, "x": [0, 1], "y": [1, 0]} for k in range(7)}
-    ax = judgeplots.plot_curves(seven, "precision_recall")
-    assert len({line.get_color() for line in ax.lines}) == 7
-    assert len({str(line._unscaled_dash_pattern) for line in ax.lines}) == 7
+def test_eight_classes_differ_in_dash_and_in_colour():
+    eight = {str(k): {"ap": 0.5, "x": [0, 1], "y": [1, 0]} for k in range(8)}
+    ax = judgeplots.plot_curves(eight, "precision_recall")
+    assert len({line.get_color() for line in ax.lines}) == 8
+    assert len({str(line._unscaled_dash_pattern) for line in ax.lines}) == 8
 
 
 def test_reliability_shows_both_with_sizes_by_rows():

@@ -132,7 +132,7 @@ def test_what_the_voters_say_of_mistakes_between_the_pair():
         line for line in sentences.vote_lines({"votes": figures}) if "between happy and neutral" in line
     )
     assert line == (
-        "Of the 4 mistakes between happy and neutral they side with the label in 25.0%, with the answer in "
+        "Of the 4 mistakes between happy and neutral the voters side with the label in 25.0%, with the answer in "
         "50.0%, with neither in 25.0%; with their label as the truth, 66.7% of the 3 rows on which they have one are "
         "read right."
     )
@@ -146,6 +146,10 @@ def test_the_temperature_is_never_fitted_on_judged_rows(loaded):
     assert rows.tolist() == training[held_out(dataset.select(training), 0.1, 7)].tolist()
     for judged, data in (("Training", dataset), ("PublicTest", noise(280))):  # another tenth than its own
         assert len(measure.fitting_rows(loaded, data, judged)[0]) == 0
+    begun = replace(
+        loaded, metadata=loaded.metadata | {"began_with": {"name": "other"}}
+    )  # may know that tenth
+    assert len(measure.fitting_rows(begun, dataset, "PublicTest")[0]) == 0
     three = noise(210, usages=("Training", "PublicTest", "PrivateTest"))
     rows, words = measure.fitting_rows(Oracle(), three, "PrivateTest")
     assert words == "the PublicTest rows" and (three.usage[rows] == "PublicTest").all() and len(rows) == 70

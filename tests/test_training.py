@@ -224,6 +224,15 @@ def test_a_folder_of_other_data_is_refused(tmp_path):
         _train(once, tmp_path, faces=other)
 
 
+def test_a_folder_of_another_beginning_is_refused(tmp_path):
+    once = replace(QUICK, epochs=1)
+    weights = _train(once)[0].get_weights()
+    _train(once, tmp_path, start=weights)
+    for other in (None, [2 * array for array in weights]):
+        with pytest.raises(BadInputError, match=r"other settings \(begun\)"):
+            _train(once, tmp_path, start=other)
+
+
 def test_a_folder_from_before_the_data_was_noted_is_taken(tmp_path, undisturbed):
     with pytest.raises(KeyboardInterrupt):
         train(FACES, LABELS, VAL_FACES, VAL_LABELS, 2, QUICK, tmp_path, [_StopAfter(1)])
@@ -325,7 +334,9 @@ def test_an_epoch_of_any_number_of_batches_goes_on_where_it_was(tmp_path, steps)
     _same(_train(settings, tmp_path), whole)
 
 
-@pytest.mark.parametrize("name", [n for n in RECIPES if n not in ("light", "first", "second", "shipped")])
+@pytest.mark.parametrize(
+    "name", [n for n in RECIPES if n not in ("light", "first", "second", "shipped", "ferplus")]
+)
 def test_every_recipe_trains(name):
     settings = replace(RECIPES[name], network="tiny", epochs=1, steps=2, precision="float32")
     _, history = _train(settings)
@@ -379,7 +390,7 @@ def test_balanced_training_reads_the_rare_class_more_often():
 @pytest.mark.parametrize(
     "changes, line",
     [
-        ({"name": "best"}, "unknown recipe 'best'; known are light, first, second, shipped"),
+        ({"name": "best"}, "unknown recipe 'best'; known are light, first, second, shipped, ferplus"),
         ({"name": "light", "epochs": 0}, "epochs must lie between 1"),
         ({"name": "A", "batch_size": -1}, "batch_size must lie between 1"),
         ({"name": "A", "learning_rate": 0.0}, "learning_rate must lie"),
@@ -435,6 +446,35 @@ def test_teachers_are_trained_first_and_only_once(lessons, tmp_path):
     ]
     after = {name: (tmp_path / f"m-{name}" / "model.keras").stat().st_mtime_ns for name in ("one", "two")}
     assert after == before
+
+
+def test_a_network_goes_on_from_a_bundle_of_other_classes(lessons, tmp_path):
+    """With next to no learning rate all its layers stand where the bundle's did, but for the last, which is new."""
+    training.train_bundle(lessons, tmp_path / "m", QUICK, "drawn")
+    first, still = load_bundle(tmp_path / "m"), replace(QUICK, epochs=1, learning_rate=1e-9)
+    names = ("happy", "neutral", "surprise")
+    three = Dataset(lessons.pixels, np.arange(len(lessons.labels)) % 3, lessons.usage, names)
+    training.train_bundle(three, tmp_path / "three", still, "drawn", begin=first, labelled="ferplus")
+    made = load_bundle(tmp_path / "three")
+    dense = len(made.model.layers[-1].weights)
+    old, new = first.model.get_weights()[:-dense], made.model.get_weights()[:-dense]
+    trained = [weight.trainable for weight in made.model.weights][:-dense]
+    assert any(trained)
+    for a, b, moved in zip(old, new, trained, strict=True):
+        assert not moved or np.allclose(a, b, atol=1e-5)
+    assert made.metadata["began_with"] == {"name": "m", "sha256": first.metadata["sha256"]}
+    assert made.metadata["data"]["labels"] == "ferplus"
+
+
+def test_a_run_has_one_network_to_begin_with(lessons, tmp_path):
+    training.train_bundle(lessons, tmp_path / "m", QUICK, "drawn")
+    first = load_bundle(tmp_path / "m")
+    with pytest.raises(BadInputError, match="begin with the recipe two"):
+        training.train_bundle(lessons, tmp_path / "p", RECIPES["pupil"], "drawn", begin=first)
+    with pytest.raises(BadInputError, match="those of another network than E-small"):
+        other = replace(QUICK, network="E-small")
+        training.train_bundle(lessons, tmp_path / "p", other, "drawn", begin=first)
+    assert not (tmp_path / "p").exists()
 
 
 def test_a_pupil_begins_where_its_first_teacher_stood(lessons, tmp_path):

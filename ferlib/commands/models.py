@@ -7,6 +7,37 @@ import click
 from ferlib.commands.common import FILE, FOLDER, name_problems
 from ferlib.errors import BadInputError
 
+LABELS = click.option(
+    "--labels",
+    type=click.Choice(["fer2013", "ferplus"]),
+    default="fer2013",
+    show_default=True,
+    help="ferplus: the majority labels of FER+'s voters (--votes), eight classes.",
+)
+
+
+def _read_rows(data: Path, votes_file: Path | None, labels: str, classes: str | None):
+    """(rows, votes or None): FER2013 under its own labels or the voters', and their votes on the same rows.
+
+    `classes`: the class set to map to; None leaves the labels as they are.
+    """
+    from ferlib import dataset, ferplus
+    from ferlib.labels import map_labels, parse_classes
+
+    if labels == "ferplus" and votes_file is None:
+        raise BadInputError("--labels ferplus needs FER+'s fer2013new.csv: give it with --votes")
+    if votes_file and dataset.find_csv(data) is None:
+        raise BadInputError(f"{data} has no CSV: FER+'s votes go with FER2013's rows in the order of its CSV")
+    rows = dataset.read_data(data)
+    votes = ferplus.read_votes(votes_file, rows) if votes_file else None
+    if labels == "ferplus":
+        rows, votes = ferplus.relabel(rows, votes), votes[ferplus.majority_labels(votes) >= 0]
+    if classes is None:
+        return rows, votes
+    names = parse_classes(classes)
+    keep = map_labels(rows.labels, rows.class_names, names) >= 0
+    return rows.with_classes(names), None if votes is None else votes[keep]
+
 
 @click.command()
 @click.option(
@@ -33,35 +64,34 @@ from ferlib.errors import BadInputError
 @click.option("--balanced", is_flag=True, default=None, help="Rare classes count as much as frequent ones.")
 @click.option("--seed", type=int)
 @click.option("--votes", "votes_file", type=FILE, help="FER+'s fer2013new.csv: half of each target.")
-@click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
+@LABELS
+@click.option("--classes", help="'seven', 'six', 'eight' or names with commas; all that the labels know.")
+@click.option(
+    "--begin", type=FOLDER, help="A bundle to go on from; for other classes without its last layer."
+)
 @click.option("--checkpoints", type=FOLDER, help="Folder from which a stopped run goes on.")
-def train(data, out, recipe, votes_file, classes, checkpoints, **given) -> None:
+def train(data, out, recipe, votes_file, labels, classes, begin, checkpoints, **given) -> None:
     """Train a network and save it as a bundle.
 
     A tenth of the Training rows, split off by groups of copies, chooses the epoch that is kept;
     other rows of the file are not looked at. A recipe that goes on from others or learns from them
     ('shipped') trains those first, into OUT-NAME, where they are not there yet.
     """
-    from ferlib import dataset, ferplus, training
-    from ferlib.bundle import read_metadata
-    from ferlib.labels import map_labels, parse_classes
+    from ferlib import training
+    from ferlib.bundle import load_bundle, read_metadata
     from ferlib.recipes import kept_epoch
 
     given = {name: value for name, value in given.items() if value is not None}
-    names = parse_classes(classes)
+    classes = classes or ("seven" if labels == "fer2013" else "eight")
     if recipe == "hog-svm":
-        _train_svm(data, out, names, given)
+        _train_svm(data, out, classes, given, votes_file, labels)
         return
     settings = training.with_votes(training.recipe(recipe, **given), votes_file is not None)
-    if votes_file and dataset.find_csv(data) is None:
-        raise BadInputError(f"{data} has no CSV: FER+'s votes go with FER2013's rows in the order of its CSV")
-    rows = dataset.read_data(data)
-    votes = None
-    if votes_file:
-        votes = ferplus.read_votes(votes_file, rows)[map_labels(rows.labels, rows.class_names, names) >= 0]
+    first = load_bundle(begin) if begin else None
+    rows, votes = _read_rows(data, votes_file, labels, classes)
     source = data.name + (f", {votes_file.name}" if votes_file else "")
     history = training.train_bundle(
-        rows.with_classes(names), out, settings, source, checkpoints, progress=True, votes=votes
+        rows, out, settings, source, checkpoints, True, votes, begin=first, labelled=labels
     )
     kept = kept_epoch(history, settings.keep)
     right = read_metadata(out)["data"]["held_out_accuracy"]
@@ -69,14 +99,16 @@ def train(data, out, recipe, votes_file, classes, checkpoints, **given) -> None:
     click.echo(f"bundle: {out}")
 
 
-def _train_svm(data: Path, out: Path, names: tuple[str, ...], given: dict) -> None:
+def _train_svm(
+    data: Path, out: Path, classes: str, given: dict, votes_file: Path | None, labels: str
+) -> None:
     import time
 
-    from ferlib import baselines, dataset
+    from ferlib import baselines
 
     if set(given) - {"seed"}:
         raise BadInputError(f"hog-svm has no {', '.join(sorted(given.keys() - {'seed'}))}; give --seed only")
-    rows = dataset.read_data(data).with_classes(names)
+    rows, _ = _read_rows(data, votes_file, labels, classes)
     started = time.perf_counter()
     svm = baselines.fit_svm(rows, **given)
     baselines.save_svm(svm, out, data.name, time.perf_counter() - started)
@@ -108,6 +140,7 @@ def leaderboard(folders, out) -> None:
 )
 @click.option("--classes", help="Keep the rows of these classes and take the larger of their probabilities.")
 @click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored face.")
+@LABELS
 @click.option("--votes", type=FILE, help="FER+'s fer2013new.csv: what its voters say of the mistakes.")
 @click.option("--photos", type=FOLDER, help="A folder of photographs with legend.csv (image,emotion).")
 @click.option(
@@ -118,20 +151,23 @@ def leaderboard(folders, out) -> None:
 @click.option(
     "--pictures", is_flag=True, help="Show the worst mistakes in the page: pictures of the data set."
 )
-def evaluate(model, data, usage, classes, flip, votes, photos, drawn, json_path, html_path, pictures) -> None:
+def evaluate(
+    model, data, usage, classes, flip, labels, votes, photos, drawn, json_path, html_path, pictures
+) -> None:
     """Measure a bundle on a data set: every figure, with and without twins of Training rows."""
-    from ferlib import baselines, dataset, ferplus, measure, report
+    from ferlib import baselines, measure, report
     from ferlib.evaluate import write_report
 
     if pictures and not html_path:
         raise BadInputError("--pictures goes into a page; name it with --html")
-    rows = dataset.read_data(data)
-    counted = None if votes is None else ferplus.read_votes(votes, rows)
+    rows, counted = _read_rows(data, votes, labels, None)
+    if labels == "ferplus":
+        counted = None  # the voters agree with their own labels
     loaded = baselines.load_model(model)
     measured, predictions, problems = measure.measure_bundle(
         loaded, model, rows, usage, classes, flip, counted, photos, drawn
     )
-    measured = {**measured, "data": data.name}
+    measured = {**measured, "data": data.name, "labels": labels}
     name_problems(problems)
     if measured["note"]:
         click.echo(measured["note"], err=True)
