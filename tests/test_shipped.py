@@ -67,3 +67,21 @@ def test_the_card_says_what_was_measured():
     assert re.search(rf"Epoch {kept} of {len(history)}\b", card)
     for word in ("Limits", "forbidden", "Training rows", "65 ± 5"):
         assert word in card
+
+
+def test_the_second_bundle_knows_contempt_and_says_what_was_measured():
+    folder = paths.shipped_bundle("ferplus")
+    second = bundle.load_bundle(folder)
+    assert second.class_names == labels.EIGHT and second.metadata["parameters"] < 2e6
+    assert known_as(second.metadata["settings"]) == "ferplus"
+    first = json.loads((FOLDER / "metadata.json").read_text(encoding="utf-8"))
+    assert second.metadata["began_with"] == {"name": FOLDER.name, "sha256": first["sha256"]}
+    report = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    matrix = np.array(report["confusion_matrix"])
+    assert (report["usage"], report["labels"], report["n"]) == ("PublicTest", "ferplus", 3_199)
+    assert report["accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum()) and report["accuracy"] >= 0.80
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert f"**{report['accuracy']:.2%}**" in card
+    assert "--labels ferplus --begin models/fer2013 --recipe ferplus" in card
+    for word in ("Limits", "forbidden", "what most of ten voters saw"):
+        assert word in card
