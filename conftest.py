@@ -5,6 +5,7 @@
 
 import os
 import tempfile
+from itertools import islice
 
 from hypothesis import settings
 
@@ -17,5 +18,14 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(items):
-    # The longest first: at the end one process would run them while the other has nothing left to do.
-    items.sort(key=lambda item: item.path.name != "test_notebooks.py")
+    # Each process of pytest-xdist begins with an equal run of this list. The notebooks take longest: they are
+    # dealt out to the beginnings, else one process would run them while the others have nothing left to do.
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    long = [item for item in items if item.path.name == "test_notebooks.py"]
+    others = iter([item for item in items if item.path.name != "test_notebooks.py"])
+    ends = [len(items) * (k + 1) // processes for k in range(processes)]
+    dealt = []
+    for k, end in enumerate(ends):
+        dealt += long[k::processes]
+        dealt += islice(others, end - len(dealt))
+    items[:] = dealt
