@@ -16,7 +16,7 @@ run: $(READY)
 test: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check ferlib tests conftest.py
-	$(BIN)/python -m pytest -q -n 3 --dist worksteal $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -14,6 +14,8 @@ def pytest_configure(config):
     # A deadline a case would make a test fail on a busy machine and say nothing about the code.
     settings.register_profile("ferlib", deadline=None)
     settings.load_profile("ferlib")
+    # One thread for TensorFlow in each process: several tests run at once, and more threads than cores only wait.
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
     os.environ["FERLIB_WORK"] = os.environ.get("FERLIB_TEST_WORK") or tempfile.mkdtemp(prefix="ferlib-test-")
 
 
