@@ -139,8 +139,10 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
             f"reads {report['accuracy']:.1%} of the {report['n']:,} {report['usage']} rows of {source} right."
         ),
         "data": (
-            f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. Settings and epoch were chosen "
-            f"on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on one side."
+            f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. "
+            + ("Nothing was" if "began_with" in metadata else "Settings and epoch were")
+            + f" chosen on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on "
+            "one side."
             + (f"\n{_MAJORITY}" if voted else "")
             + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
             + _lessons(settings)
