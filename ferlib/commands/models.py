@@ -48,7 +48,7 @@ def _read_rows(data: Path, votes_file: Path | None, labels: str, classes: str | 
     "--recipe",
     default="light",
     show_default=True,
-    help="light, shipped, quick-pair; A to E, E-small: as published; hog-svm: a baseline. "
+    help="light, shipped, ferplus, quick-pair; A to E, E-small: as published; hog-svm: a baseline. "
     "The options below replace single settings of it.",
 )
 @click.option("--network", help="A, B, C, D, E, E-small, small, medium or quick.")
