@@ -137,7 +137,7 @@ def savers(made_with: dict, folder: Path | None, history: list[dict], best_befor
             self.started = time.perf_counter()
 
         def on_epoch_end(self, epoch, logs=None):
-            row = {"epoch": epoch + 1, **{k: float(logs[k]) for k in HISTORY_COLUMNS[1:5]}}
+            row = {"epoch": epoch + 1, **{k: float(logs.get(k, "nan")) for k in HISTORY_COLUMNS[1:5]}}
             row["seconds"] = round(time.perf_counter() - self.started, 2)
             if keep == "last" or row["val_accuracy"] > max((r["val_accuracy"] for r in history), default=-1):
                 self.best = self.model.get_weights()

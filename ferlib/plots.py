@@ -152,7 +152,8 @@ def plot_history(history: Mapping[str, Sequence[float]], ax: Sequence[Axes] | No
     """Loss and accuracy by epoch, training beside validation; the best validation epoch is marked.
 
     `history`: columns `loss`, `accuracy`, `val_loss`, `val_accuracy` as Keras' `History.history` has
-    them, or a DataFrame of the same; those missing are left out. `ax`: two axes. Returns the two.
+    them, or a DataFrame of the same; those missing, and validation that is all NaN, are left out.
+    `ax`: two axes. Returns the two.
     """
     ax = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")[1] if ax is None else np.asarray(ax)
     for panel, metric, best in zip(ax, ("loss", "accuracy"), (np.nanargmin, np.nanargmax), strict=True):
@@ -164,7 +165,9 @@ def plot_history(history: Mapping[str, Sequence[float]], ax: Sequence[Axes] | No
                 continue
             values = np.asarray(history[key], dtype=float)
             label, marked = name, []
-            if key.startswith("val_") and np.isfinite(values).any():
+            if key.startswith("val_") and not np.isfinite(values).any():
+                continue  # a run that held nothing out
+            if key.startswith("val_"):
                 marked = [int(best(values))]
                 label = f"{name}, best {values[marked[0]]:.3f} in epoch {marked[0] + 1}"
             epochs = np.arange(1, len(values) + 1)

@@ -122,6 +122,9 @@ def test_history_without_validation_or_of_one_epoch():
     panels = plots.plot_history({"loss": [1.0], "accuracy": [0.5], "val_loss": [], "lr": [0.1]})
     assert [len(panel.lines) for panel in panels] == [1, 1]
     assert panels[0].lines[0].get_marker() == "o"  # a line of one point would not be seen
+    nothing = [float("nan")] * 2
+    panels = plots.plot_history({"loss": [1.0, 0.9], "accuracy": [0.5, 0.6], "val_loss": nothing})
+    assert [line.get_label() for line in panels[0].lines] == ["training"]
 
 
 def test_probabilities_mark_the_truth():
