@@ -36,7 +36,7 @@ _CARD = """# {name}: {classes} expressions from a 48×48 gray face
 {settings}
 ```
 
-Epoch {best} of {epochs} was kept: {val:.1%} right on the rows that were split off.
+Epoch {best} of {epochs} was kept{judged}.
 Training took {minutes:.0f} minutes.{earlier}
 {remake}
 
@@ -140,18 +140,16 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
         ),
         "data": (
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. "
-            + ("Nothing was" if "began_with" in metadata else "Settings and epoch were")
-            + f" chosen on {data['held_out_rows']:,} other Training rows, split off so that copies of a picture are on "
-            "one side."
+            + _chosen(metadata)
             + (f"\n{_MAJORITY}" if voted else "")
             + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
-            + _lessons(settings)
+            + _lessons(metadata)
             + _began(metadata)
         ),
         "settings": json.dumps(settings, indent=1),
         "best": kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
         "epochs": len(history),
-        "val": data.get("held_out_accuracy", history["val_accuracy"].max()),
+        "judged": _judged(metadata, history),
         "minutes": history["seconds"].sum() / 60,
         "earlier": _earlier(metadata.get("earlier", {})),
         "remake": _remake(metadata),
@@ -256,9 +254,35 @@ def _weakest(report: dict) -> str:
     return f"- It finds {name} least often: {read[name]:.1%} of its pictures.\n"
 
 
-def _lessons(settings: dict) -> str:
+def _chosen(metadata: dict) -> str:
+    """On which rows the settings were chosen."""
+    split = "Training rows, split off so that copies of a picture are on one side."
+    if "repeats" in metadata:
+        again = metadata["repeats"]
+        return (
+            f"Nothing was chosen in this run: it repeats the recipe `{again['name']}` on all rows. That one's settings "
+            f"were chosen on {again['held_out_rows']:,} {split}"
+        )
+    who = "Nothing was" if "began_with" in metadata else "Settings and epoch were"
+    return f"{who} chosen on {metadata['data']['held_out_rows']:,} other {split}"
+
+
+def _judged(metadata: dict, history: pd.DataFrame) -> str:
+    """How the network read the rows that were split off, as the end of a sentence."""
+    if "repeats" in metadata:
+        again = metadata["repeats"]
+        return (
+            f", as in `{again['name']}`, "
+            f"which read {again['held_out_accuracy']:.1%} of the rows split off there right; "
+            "here no row is left that would say so"
+        )
+    right = metadata["data"].get("held_out_accuracy", history["val_accuracy"].max())
+    return f": {right:.1%} right on the rows that were split off"
+
+
+def _lessons(metadata: dict) -> str:
     """From whom the network learned, beside the labels."""
-    said = []
+    settings, again, said = metadata["settings"], metadata.get("repeats"), []
     if settings.get("start"):
         said.append(f"The network began as that of the recipe `{settings['start']}`.")
     if settings.get("teachers"):
@@ -275,6 +299,11 @@ def _lessons(settings: dict) -> str:
         said.append(
             "Last, a temperature and a shift of each class's score were fitted to the labels of the held-out rows "
             "(bias-corrected temperature scaling): votes name neutral more often than FER2013's labels do."
+            + (
+                f" They are those of `{again['name']}`, fitted to rows that it had not learned."
+                if again
+                else ""
+            )
         )
     return "".join(f"\n{line}" for line in said)
 

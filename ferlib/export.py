@@ -122,7 +122,8 @@ def check_faces(
 ) -> tuple[np.ndarray, np.ndarray | None, str]:
     """Faces to check a bundle's export on, their labels in the bundle's classes, and what they are.
 
-    `data`: a FER2013 CSV, of whose Training rows the tenth is taken that `ferlib train` holds out; None for
+    `data`: a FER2013 CSV, of whose Training rows the tenth is taken that `ferlib train` holds out, though a bundle
+    that repeats a recipe, or began as another bundle, may have learned these too; None for
     drawn faces, which come without labels, for a network need not read drawings well.
     """
     metadata = read_metadata(folder)
@@ -134,7 +135,8 @@ def check_faces(
     kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     height, width, _ = metadata["input_shape"]
     faces = np.stack([images.resize(face, (width, height)) for face in kept.pixels])
-    return faces, kept.labels, f"held-out Training rows of {Path(data).name}"
+    what = "Training" if {"repeats", "began_with"} & metadata.keys() else "held-out Training"
+    return faces, kept.labels, f"{what} rows of {Path(data).name}"
 
 
 def drawn_faces(input_shape: tuple[int, int, int], count: int = 140, seed: int = 7) -> np.ndarray:

@@ -161,23 +161,29 @@ def temperature_figures(
 ) -> dict[str, Any] | None:
     """Temperature fitted on rows that neither moved the weights nor are judged, and what it does to the judged.
 
-    `value`, `fitted_on` (words), `n_fitted`, and `calibration` of the judged rows afterwards. None where
-    there are no such rows.
+    `value`, `fitted_on` (words), `n_fitted`, and `calibration` of the judged rows afterwards. Where there are no
+    such rows, the one that a bundle's metadata have from the recipe that it repeats, for all its classes and with
+    mirror images; else None.
     """
     rows, words = fitting_rows(bundle, dataset, predictions.usage)
-    if not len(rows):
+    again = getattr(bundle, "metadata", {}).get("repeats")
+    if len(rows):
+        chosen = dataset.select(rows).with_usage("Training")
+        try:
+            fitted = evaluate.predict_rows(bundle, chosen, "Training", predictions.class_names, flip)
+        except (DatasetError, LabelError):
+            return None
+        value, count = calibration.fit_temperature(fitted.y_true, fitted.y_prob), len(fitted.rows)
+    elif again and flip and predictions.usage != "Training" and predictions.class_names == bundle.class_names:
+        value, count = again["temperature"], again["held_out_rows"]
+        words = f"the rows that `{again['name']}` had split off, with its network"
+    else:
         return None
-    chosen = dataset.select(rows).with_usage("Training")
-    try:
-        fitted = evaluate.predict_rows(bundle, chosen, "Training", predictions.class_names, flip)
-    except (DatasetError, LabelError):
-        return None
-    value = calibration.fit_temperature(fitted.y_true, fitted.y_prob)
     softened = calibration.with_temperature(predictions.y_prob, value)
     return {
         "value": value,
         "fitted_on": words,
-        "n_fitted": len(fitted.rows),
+        "n_fitted": count,
         "calibration": evaluate.calibration_figures(predictions.y_true, softened),
     }
 

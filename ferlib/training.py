@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib import augment, calibration, networks
+from ferlib import augment, calibration, correction, networks
 from ferlib.bundle import METADATA_FILE, Bundle, load_bundle, save_bundle
 from ferlib.checkpoints import fingerprint, resume, savers, weights_fingerprint
 from ferlib.compiling import compiled, fast_precision, known, plateau_rate
@@ -49,8 +49,8 @@ def class_weights(labels: np.ndarray, n_classes: int) -> dict[int, float]:
 def train(
     faces: np.ndarray,
     labels: np.ndarray,
-    val_faces: np.ndarray,
-    val_labels: np.ndarray,
+    val_faces: np.ndarray | None,
+    val_labels: np.ndarray | None,
     n_classes: int,
     settings: Settings,
     checkpoints: Path | None = None,
@@ -61,16 +61,20 @@ def train(
 ):
     """Train and return (model with its best weights, history as a list of dicts).
 
-    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). `wanted`: the targets, float32 (n, n_classes), rows sum
-    to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives them;
-    where the classes are others, the last layer begins anew. With a `checkpoints` folder the state after each
+    faces, val_faces: uint8 (n, 48, 48); labels: int (n,). Without `val_faces` the history has NaN where their
+    figures would stand, and the settings must keep the last epoch. `wanted`: the targets, float32 (n, n_classes),
+    rows sum to one; without it the labels alone. `start`: weights to begin with, as `model.get_weights` gives
+    them; where the classes are others, the last layer begins anew. With a `checkpoints` folder the state after each
     epoch lies there, and a call with the same settings and data goes on from it. The weights of the epoch that
     `settings.keep` names win, blended with `start` as `settings.blend` says. Raises BadInputError for too few
     faces, labels outside the classes or all the same, a folder that another run has filled, and a loss that is
     no longer a number; FerlibError where the state cannot be written.
     """
     _check("training", faces, labels, n_classes)
-    _check("validation", val_faces, val_labels, n_classes)
+    if val_faces is not None:
+        _check("validation", val_faces, val_labels, n_classes)
+    elif settings.keep == "best" or settings.schedule == "plateau":
+        raise BadInputError("these settings look at validation faces; give some, or keep the last epoch")
     keras = import_keras()
     batch_size = min(settings.batch_size, len(faces))
     steps = settings.steps or len(faces) // batch_size
@@ -100,7 +104,9 @@ def train(
             steps_per_epoch=steps,
             initial_epoch=done,
             epochs=settings.epochs,
-            validation_data=(val_faces[..., None].astype(np.float32), targets(val_labels, n_classes)),
+            validation_data=None
+            if val_faces is None
+            else (val_faces[..., None].astype(np.float32), targets(val_labels, n_classes)),
             validation_batch_size=256,
             callbacks=[saver, *extra, keeper, *callbacks],
             class_weight=class_weights(labels, n_classes) if settings.balanced else None,
@@ -168,15 +174,17 @@ def train_bundle(
     votes: np.ndarray | None = None,
     begin: Bundle | None = None,
     labelled: str = "fer2013",
+    beside: Path | None = None,
 ) -> list[dict]:
     """Train on the Training rows of a data set and save the bundle `out`; returns the history.
 
-    A tenth of these rows, split off by groups of copies, chooses the epoch. `source` names the data
+    A tenth of these rows, split off by groups of copies, chooses the epoch; settings that repeat a recipe
+    learn from that tenth too, and take the correction over from the recipe's bundle. `source` names the data
     in the bundle's metadata. `votes`: FER+'s, int (n, 10), a row for each of `rows`; needed where the
     settings give the voters a share. The recipes that the settings begin with or learn from are trained
-    first, into bundles beside `out` (`out`-NAME), or taken from there. `begin`: the bundle whose network this
-    one goes on from, which the settings must not name themselves; where its classes are others, without its last
-    layer. `labelled`: who gave the labels, "fer2013" or "ferplus", for the metadata.
+    first, into the bundles `beside`-NAME (default: `out`-NAME), or taken from there. `begin`: the bundle whose
+    network this one goes on from, which the settings must not name themselves; where its classes are others,
+    without its last layer. `labelled`: who gave the labels, "fer2013" or "ferplus", for the metadata.
     """
     if begin and settings.start:
         raise BadInputError(
@@ -191,15 +199,17 @@ def train_bundle(
     rows = rows.part("Training")
     check_classes(rows, FEWEST)
     votes = None if votes is None else votes[mine]
-    before = {}
-    for name in sorted({settings.start, *settings.teachers} - {""}):
-        before[name] = _earlier(name, rows, out, settings.seed, source, checkpoints, progress, votes)
+    beside, before = beside or out, {}
+    for name in [*sorted({settings.start, *settings.teachers}), settings.repeats]:
+        if name:
+            before[name] = _earlier(name, rows, beside, settings.seed, source, checkpoints, progress, votes)
     off = held_out(rows, 0.1, settings.seed)
-    fitted, kept = rows.select(~off), rows.select(off)
+    learned = np.full(len(rows), True) if settings.repeats else ~off
+    fitted, judged = rows.select(learned), rows.select(off)
     n_classes = len(rows.class_names)
     wanted = targets(fitted.labels, n_classes)
     if votes is not None:
-        wanted = _mixed(wanted, label_shares(votes[~off], fitted.labels, n_classes), settings.votes)
+        wanted = _mixed(wanted, label_shares(votes[learned], fitted.labels, n_classes), settings.votes)
     if settings.teachers:
         answers = [before[name].predict(fitted.pixels, flip=True) for name in settings.teachers]
         wanted = _mixed(wanted, np.mean(answers, axis=0), settings.taught)
@@ -209,8 +219,7 @@ def train_bundle(
     model, history = train(
         fitted.pixels,
         fitted.labels,
-        kept.pixels,
-        kept.labels,
+        *((None, None) if settings.repeats else (judged.pixels, judged.labels)),
         n_classes,
         settings,
         checkpoints,
@@ -218,24 +227,22 @@ def train_bundle(
         wanted=wanted,
         start=first.model.get_weights() if first else None,
     )
-    correction = correct(model, kept.pixels, kept.labels) if settings.corrected else None
-    answers = _answers(model, kept.pixels)
-    facts = {
-        "source": source,
-        "labels": labelled,
-        "training_rows": len(fitted),
-        "held_out_rows": len(kept),
-        "held_out_accuracy": round(float((answers.argmax(axis=1) == kept.labels).mean()), 5),
-    }
-    effort = {name: _effort(out, name, bundle) for name, bundle in before.items()}
+    again = before.get(settings.repeats)
+    by = None
+    if settings.corrected:
+        by = correction.of_bundle(again) if again else correction.fit(model, judged.pixels, judged.labels)
+        correction.apply(model, *by)
+    facts = {"source": source, "labels": labelled, "training_rows": len(fitted)}
+    if not again:
+        right = correction.answers(model, judged.pixels).argmax(axis=1) == judged.labels
+        facts |= {"held_out_rows": len(judged), "held_out_accuracy": round(float(right.mean()), 5)}
+    effort = _efforts(beside, before)
     # FER2013's faces fill their picture as Haar's boxes do; notebook 02 cuts its own with no margin
     extra = {"detector": "frontalface_default", "margin": 0.0, "data": facts, "settings": asdict(settings)}
     extra |= {"earlier": effort} if effort else {}
     extra |= {"began_with": {"name": begin.name, "sha256": begin.metadata["sha256"]}} if begin else {}
-    if correction:
-        temperature, shift = correction
-        moved = {name: round(float(by), 3) for name, by in zip(rows.class_names, shift, strict=True)}
-        extra["correction"] = {"temperature": round(temperature, 3), "shift": moved}
+    extra |= {"repeats": _as_judged(settings.repeats, again, judged)} if again else {}
+    extra |= {"correction": correction.to_facts(*by, rows.class_names)} if by else {}
     save_bundle(model, out, rows.class_names, history, extra)
     return history
 
@@ -243,71 +250,60 @@ def train_bundle(
 def _earlier(
     name: str,
     rows: Dataset,
-    out: Path,
+    beside: Path,
     seed: int,
     source: str,
     checkpoints: Path | None,
     progress: bool,
     votes: np.ndarray | None,
 ) -> Bundle:
-    """The bundle of a recipe beside `out`: loaded where it is there, else trained."""
-    settings, beside = recipe(name, seed=seed), _beside(out, name)
-    if not (beside / METADATA_FILE).is_file():
+    """The bundle of a recipe, `beside`-NAME: loaded where it is there, else trained."""
+    settings, folder = recipe(name, seed=seed), _named(beside, name)
+    if not (folder / METADATA_FILE).is_file():
         train_bundle(
             rows,
-            beside,
+            folder,
             settings,
             source,
-            checkpoints and checkpoints.with_name(f"{checkpoints.name}-{name}"),
+            checkpoints and _named(checkpoints, name),
             progress,
             votes if settings.votes else None,
+            beside=beside,
         )
-    bundle = load_bundle(beside)
+    bundle = load_bundle(folder)
     made, data = bundle.metadata.get("settings", {}), bundle.metadata.get("data", {})
     counted = data.get("training_rows", 0) + data.get("held_out_rows", 0)
     if known_as(made) != name or made["seed"] != seed or counted != len(rows):
         raise BadInputError(
-            f"{beside} was not made by the recipe {name} with seed {seed} from these rows; remove it"
+            f"{folder} was not made by the recipe {name} with seed {seed} from these rows; remove it"
         )
     return bundle
 
 
-def _effort(out: Path, name: str, bundle: Bundle) -> dict:
-    """What an earlier network took, with those before it: epochs and seconds."""
-    with (_beside(out, name) / "history.csv").open(newline="") as file:
-        seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
-    before = bundle.metadata.get("earlier", {}).values()
+def _efforts(beside: Path, before: dict[str, Bundle]) -> dict[str, dict]:
+    """What the earlier networks took, and those before them: name -> epochs and seconds."""
+    efforts = {}
+    for name, bundle in before.items():
+        with (_named(beside, name) / "history.csv").open(newline="") as file:
+            seconds = [float(row["seconds"]) for row in csv.DictReader(file)]
+        own = {"epochs": len(seconds), "seconds": round(sum(seconds), 2)}
+        efforts |= bundle.metadata.get("earlier", {}) | {name: own}
+    return efforts
+
+
+def _as_judged(name: str, bundle: Bundle, judged: Dataset) -> dict:
+    """What rows that a recipe's bundle did not learn say of it; a run that repeats it has no such rows of its own."""
+    answers = bundle.predict(judged.pixels, flip=True)
     return {
-        "epochs": len(seconds) + sum(each["epochs"] for each in before),
-        "seconds": round(sum(seconds) + sum(each["seconds"] for each in before), 2),
+        "name": name,
+        "held_out_rows": len(judged),
+        "held_out_accuracy": bundle.metadata["data"]["held_out_accuracy"],
+        "temperature": round(calibration.fit_temperature(judged.labels, answers), 3),
     }
 
 
-def _beside(out: Path, name: str) -> Path:
-    return out.with_name(f"{out.name}-{name}")
-
-
-def correct(model, faces: np.ndarray, labels: np.ndarray) -> tuple[float, np.ndarray]:
-    """Fit the last layer's scale and bias to faces it did not learn from; returns `calibration.fit_shift`'s.
-
-    faces: uint8 (n, 48, 48), each also mirrored; labels: int (n,). Targets that people's votes have a share in move
-    the answers towards what the votes name more often than the labels do, here neutral; this moves them back.
-    Raises BadInputError for a network that does not end in a dense layer.
-    """
-    last = model.layers[-1]
-    if not isinstance(last, import_keras().layers.Dense):
-        raise BadInputError(
-            f"the network ends in {type(last).__name__}, not in a dense layer; choose another"
-        )
-    both = np.concatenate([faces, faces[:, :, ::-1]])
-    temperature, shift = calibration.fit_shift(np.concatenate([labels, labels]), _answers(model, both))
-    kernel, bias = last.get_weights()
-    last.set_weights([kernel / temperature, bias / temperature + shift])
-    return temperature, shift
-
-
-def _answers(model, faces: np.ndarray) -> np.ndarray:
-    return model.predict(faces[..., None].astype(np.float32), batch_size=256, verbose=0)
+def _named(path: Path, name: str) -> Path:
+    return path.with_name(f"{path.name}-{name}")
 
 
 def _mixed(targets: np.ndarray, others: np.ndarray, share: float) -> np.ndarray:
@@ -331,7 +327,7 @@ def _progress_bar(keras, epochs: int):
             self.bar.update()
 
         def on_epoch_end(self, epoch, logs=None):
-            self.bar.set_postfix({k: f"{logs[k]:.3f}" for k in ("loss", "val_accuracy")})
+            self.bar.set_postfix({k: f"{logs[k]:.3f}" for k in ("loss", "val_accuracy") if k in logs})
 
         def on_train_end(self, logs=None):
             self.bar.close()

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import asdict, replace
 from html.parser import HTMLParser
 
@@ -11,6 +12,7 @@ import pytest
 
 from ferlib import (
     bundle,
+    calibration,
     card,
     evaluate,
     gradcam,
@@ -153,6 +155,24 @@ def test_the_temperature_is_never_fitted_on_judged_rows(loaded):
     three = noise(210, usages=("Training", "PublicTest", "PrivateTest"))
     rows, words = measure.fitting_rows(Oracle(), three, "PrivateTest")
     assert words == "the PublicTest rows" and (three.usage[rows] == "PublicTest").all() and len(rows) == 70
+
+
+def test_a_bundle_that_repeats_a_recipe_has_the_temperature_of_that_one(loaded):
+    again = {"name": "third", "held_out_rows": 9, "held_out_accuracy": 0.7, "temperature": 2.0}
+    kept = {key: value for key, value in loaded.metadata.items() if key != "data"} | {"repeats": again}
+    repeating, dataset = replace(loaded, metadata=kept), noise(140)
+    predictions = evaluate.predict_rows(repeating, dataset, "PublicTest", flip=True)
+    figures = measure.temperature_figures(repeating, dataset, predictions, True)
+    assert (figures["value"], figures["n_fitted"]) == (2.0, 9) and "`third`" in figures["fitted_on"]
+    softened = calibration.with_temperature(predictions.y_prob, 2.0)
+    assert figures["calibration"] == evaluate.calibration_figures(predictions.y_true, softened)
+    assert (
+        measure.temperature_figures(repeating, dataset, predictions, False) is None
+    )  # fitted with mirror images
+    learned = evaluate.predict_rows(repeating, dataset, "Training", None, True)
+    assert measure.temperature_figures(repeating, dataset, learned, True) is None
+    two = evaluate.predict_rows(repeating, dataset, "PublicTest", "happy,neutral", True)
+    assert measure.temperature_figures(repeating, dataset, two, True) is None
 
 
 @pytest.mark.parametrize("name, side", [("A", 12), ("D", 6), ("small", 6)])
@@ -308,12 +328,35 @@ def test_the_card_names_the_recipe_that_made_the_model():
 
 
 def test_the_card_names_the_teachers():
-    lines = card._lessons(json.loads(json.dumps(asdict(RECIPES["shipped"]))))
+    lines = card._lessons({"settings": json.loads(json.dumps(asdict(RECIPES["third"])))})
     assert "began as that of the recipe `second`" in lines
     assert "50% of each target is the mean answer of the networks `first` and `second`" in lines
-    assert card._lessons(asdict(RECIPES["light"])) == card._earlier({}) == ""
+    assert card._lessons({"settings": asdict(RECIPES["light"])}) == card._earlier({}) == ""
     took = card._earlier({"first": {"epochs": 36, "seconds": 3600.0}})
     assert took == "\nBefore that, the network of `first` took 36 epochs and 60 minutes."
+
+
+def test_the_card_of_a_repeated_recipe_claims_no_held_out_rows(folder, loaded, tmp_path):
+    dataset = noise(140)
+    shutil.copytree(folder, tmp_path / "m")
+    history = [row | {"val_loss": float("nan"), "val_accuracy": float("nan")} for row in HISTORY]
+    write_history(history, tmp_path / "m" / "history.csv")
+    again = {"name": "third", "held_out_rows": 2871, "held_out_accuracy": 0.7022, "temperature": 0.96}
+    data = {"source": "fer2013.csv", "training_rows": 70}
+    settings = asdict(RECIPES["shipped"])
+    metadata = loaded.metadata | {"data": data, "settings": settings, "repeats": again}
+    (tmp_path / "m" / "metadata.json").write_text(json.dumps(metadata))
+    evaluate.write_report(evaluate.evaluate_bundle(loaded, dataset), tmp_path / "m" / "metrics.json")
+    text = card.write_card(tmp_path / "m").read_text(encoding="utf-8")
+    for said in (
+        "Trained on 70 Training rows of `fer2013.csv`. Nothing was chosen in this run: it repeats the recipe `third`",
+        "chosen on 2,871 Training rows, split off",
+        "Epoch 2 of 2 was kept, as in `third`, which read 70.2% of the rows split off there right",
+        "They are those of `third`, fitted to rows that it had not learned.",
+        "--recipe shipped",
+    ):
+        assert said in text
+    assert "nan" not in text
 
 
 def test_a_card_is_made_of_measured_figures_only(folder, tmp_path):

@@ -62,7 +62,7 @@ def test_the_shipped_model_reads_publictest_as_its_card_says(fer2013, shipped):
 
     stored = json.loads((paths.shipped_bundle() / "metrics.json").read_text(encoding="utf-8"))
     report = evaluate.evaluate_bundle(shipped, fer2013, "PublicTest", flip=True)
-    assert report["accuracy"] >= 0.60
+    assert report["accuracy"] >= 0.67
     assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
     assert report["n"] == 3_589 == stored["n"]
 

@@ -59,7 +59,7 @@ def test_the_card_says_what_was_measured():
     report = json.loads((FOLDER / "metrics.json").read_text(encoding="utf-8"))
     matrix = np.array(report["confusion_matrix"])
     assert report["usage"] == "PublicTest" and matrix.sum() == report["n"] == 3_589
-    assert report["accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum()) and report["accuracy"] >= 0.60
+    assert report["accuracy"] == pytest.approx(np.trace(matrix) / matrix.sum()) and report["accuracy"] >= 0.67
     card = (FOLDER / "README.md").read_text(encoding="utf-8")
     assert f"**{report['accuracy']:.2%}**" in card
     history = pd.read_csv(FOLDER / "history.csv")

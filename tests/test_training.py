@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferlib import calibration, networks, training
+from ferlib import calibration, correction, networks, training
 from ferlib.bundle import load_bundle, read_metadata
 from ferlib.dataset import Dataset
 from ferlib.errors import BadInputError, FerlibError
@@ -335,7 +335,7 @@ def test_an_epoch_of_any_number_of_batches_goes_on_where_it_was(tmp_path, steps)
 
 
 @pytest.mark.parametrize(
-    "name", [n for n in RECIPES if n not in ("light", "first", "second", "shipped", "ferplus")]
+    "name", [n for n in RECIPES if n not in ("light", "first", "second", "third", "shipped", "ferplus")]
 )
 def test_every_recipe_trains(name):
     settings = replace(RECIPES[name], network="tiny", epochs=1, steps=2, precision="float32")
@@ -535,9 +535,10 @@ def test_a_correction_brings_the_shares_of_the_classes_back():
     kernel, bias = model.layers[-1].get_weights()
     model.layers[-1].set_weights([3 * kernel, 3 * bias + [2.0, 0.0]])  # more for the first class
     faces, labels = _problem(400, seed=5)
-    before = training._answers(model, faces)
-    temperature, shift = training.correct(model, faces, labels)
-    after = training._answers(model, faces)
+    before = correction.answers(model, faces)
+    temperature, shift = correction.fit(model, faces, labels)
+    correction.apply(model, temperature, shift)
+    after = correction.answers(model, faces)
     assert temperature > 0 and shift[0] < 0 < shift[1] and shift.sum() == pytest.approx(0)
     assert calibration.log_loss(labels, after) < calibration.log_loss(labels, before)
     assert abs(after.mean(axis=0)[0] - (labels == 0).mean()) < 0.03
@@ -545,8 +546,69 @@ def test_a_correction_brings_the_shares_of_the_classes_back():
 
 def test_a_corrected_run_says_by_how_much(lessons, tmp_path):
     training.train_bundle(lessons, tmp_path / "m", replace(QUICK, corrected=True), "drawn")
-    correction = read_metadata(tmp_path / "m")["correction"]
-    assert correction["temperature"] > 0 and set(correction["shift"]) == {"happy", "neutral"}
+    facts = read_metadata(tmp_path / "m")["correction"]
+    assert facts["temperature"] > 0 and set(facts["shift"]) == {"happy", "neutral"}
+
+
+@pytest.fixture
+def repeated(lessons, monkeypatch):
+    """The settings of a recipe that repeats another one, which begins with `two` and is corrected, on all rows."""
+    settings = replace(RECIPES["pupil"], keep="last", blend=0.5, corrected=True)
+    monkeypatch.setitem(RECIPES, "chosen", settings)
+    return replace(settings, repeats="chosen")
+
+
+def test_a_run_that_repeats_a_recipe_learns_the_held_out_rows_too(lessons, repeated, tmp_path, monkeypatch):
+    seen = []
+
+    def instead(faces, labels, val_faces, *others, **more):
+        seen.append((len(faces), val_faces is None))
+        return train(faces, labels, val_faces, *others, **more)
+
+    monkeypatch.setattr(training, "train", instead)
+    history = training.train_bundle(lessons, tmp_path / "m", repeated, "drawn", tmp_path / "state")
+    made, chosen = read_metadata(tmp_path / "m"), read_metadata(tmp_path / "m-chosen")
+    off = chosen["data"]["held_out_rows"]
+    assert seen == [*[(120 - off, False)] * 3, (120, True)]
+    assert made["data"]["training_rows"] == 120 and "held_out_accuracy" not in made["data"]
+    assert all(np.isfinite(row["loss"]) and np.isnan(row["val_loss"]) for row in history)
+    again = made["repeats"]
+    assert (again["name"], again["held_out_rows"]) == ("chosen", off) and again["temperature"] > 0
+    assert again["held_out_accuracy"] == chosen["data"]["held_out_accuracy"]
+    assert made["correction"] == chosen["correction"]
+    assert {name: took["epochs"] for name, took in made["earlier"].items()} == {
+        "one": 1,
+        "two": 2,
+        "chosen": 2,
+    }
+    assert sorted(folder.name for folder in tmp_path.glob("m*")) == ["m", "m-chosen", "m-one", "m-two"]
+
+
+def test_the_correction_of_the_repeated_recipe_is_built_in(lessons, repeated, tmp_path):
+    """Without it the last layer has the weights that the run itself came to."""
+    training.train_bundle(lessons, tmp_path / "m", repeated, "drawn", tmp_path / "state")
+    made = load_bundle(tmp_path / "m")
+    bare = replace(repeated, corrected=False)
+    settings = json.loads((tmp_path / "state" / "settings.json").read_text())
+    (tmp_path / "state" / "settings.json").write_text(json.dumps(settings | {"corrected": False}))
+    training.train_bundle(lessons, tmp_path / "m", bare, "drawn", tmp_path / "state")
+    kernel, bias = load_bundle(tmp_path / "m").model.layers[-1].get_weights()
+    by = made.metadata["correction"]
+    shift = np.array([by["shift"][name] for name in lessons.class_names])
+    got = made.model.layers[-1].get_weights()
+    np.testing.assert_allclose(got[0], kernel / by["temperature"], rtol=1e-5)
+    np.testing.assert_allclose(got[1], bias / by["temperature"] + shift, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("changes", [{"keep": "best"}, {"keep": "last", "schedule": "plateau"}])
+def test_without_validation_faces_nothing_can_look_at_them(changes):
+    with pytest.raises(BadInputError, match="these settings look at validation faces"):
+        train(FACES, LABELS, None, None, 2, replace(QUICK, **changes))
+
+
+def test_the_shipped_recipe_repeats_one_that_differs_in_nothing_else():
+    assert RECIPES["shipped"] == replace(RECIPES["third"], repeats="third")
+    assert RECIPES["third"].keep == "last"
 
 
 def test_weights_of_another_network_are_no_beginning(lessons, tmp_path):

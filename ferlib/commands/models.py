@@ -75,7 +75,8 @@ def train(data, out, recipe, votes_file, labels, classes, begin, checkpoints, **
 
     A tenth of the Training rows, split off by groups of copies, chooses the epoch that is kept;
     other rows of the file are not looked at. A recipe that goes on from others or learns from them
-    ('shipped') trains those first, into OUT-NAME, where they are not there yet.
+    ('third') trains those first, into OUT-NAME, where they are not there yet; so does one that repeats
+    another on all Training rows, once everything is chosen ('shipped').
     """
     from ferlib import training
     from ferlib.bundle import load_bundle, read_metadata
@@ -94,8 +95,9 @@ def train(data, out, recipe, votes_file, labels, classes, begin, checkpoints, **
         rows, out, settings, source, checkpoints, True, votes, begin=first, labelled=labels
     )
     kept = kept_epoch(history, settings.keep)
-    right = read_metadata(out)["data"]["held_out_accuracy"]
-    click.echo(f"epoch {kept} of {len(history)} kept: {right:.1%} right on the held-out tenth")
+    right = read_metadata(out)["data"].get("held_out_accuracy")
+    judged = "nothing was held out" if right is None else f"{right:.1%} right on the held-out tenth"
+    click.echo(f"epoch {kept} of {len(history)} kept: {judged}")
     click.echo(f"bundle: {out}")
 
 
