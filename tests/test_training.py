@@ -390,7 +390,7 @@ def test_balanced_training_reads_the_rare_class_more_often():
 @pytest.mark.parametrize(
     "changes, line",
     [
-        ({"name": "best"}, "unknown recipe 'best'; known are light, first, second, shipped, ferplus"),
+        ({"name": "best"}, "unknown recipe 'best'; known are light, first, second, third, shipped"),
         ({"name": "light", "epochs": 0}, "epochs must lie between 1"),
         ({"name": "A", "batch_size": -1}, "batch_size must lie between 1"),
         ({"name": "A", "learning_rate": 0.0}, "learning_rate must lie"),
