@@ -2,7 +2,7 @@
 
 import csv
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +190,11 @@ def train_bundle(
         raise BadInputError(
             f"these settings begin with the recipe {settings.start}; choose others, or no bundle"
         )
+    if settings.repeats and replace(settings, repeats="") != recipe(settings.repeats, seed=settings.seed):
+        raise BadInputError(
+            f"these settings repeat the recipe {settings.repeats} and differ from it; change nothing but the seed, "
+            f"or train {settings.repeats} with the changes"
+        )
     if (votes is None) == (settings.votes > 0):
         raise BadInputError(
             f"the settings give FER+'s voters a share of {settings.votes:g}"
@@ -298,7 +303,7 @@ def _as_judged(name: str, bundle: Bundle, judged: Dataset) -> dict:
         "name": name,
         "held_out_rows": len(judged),
         "held_out_accuracy": bundle.metadata["data"]["held_out_accuracy"],
-        "temperature": round(calibration.fit_temperature(judged.labels, answers), 3),
+        "temperature": float(f"{calibration.fit_temperature(judged.labels, answers):.4g}"),
     }
 
 

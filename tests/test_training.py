@@ -585,19 +585,26 @@ def test_a_run_that_repeats_a_recipe_learns_the_held_out_rows_too(lessons, repea
 
 
 def test_the_correction_of_the_repeated_recipe_is_built_in(lessons, repeated, tmp_path):
-    """Without it the last layer has the weights that the run itself came to."""
+    """Without it the last layer would be the mean of where the run began and where it came to."""
     training.train_bundle(lessons, tmp_path / "m", repeated, "drawn", tmp_path / "state")
     made = load_bundle(tmp_path / "m")
-    bare = replace(repeated, corrected=False)
-    settings = json.loads((tmp_path / "state" / "settings.json").read_text())
-    (tmp_path / "state" / "settings.json").write_text(json.dumps(settings | {"corrected": False}))
-    training.train_bundle(lessons, tmp_path / "m", bare, "drawn", tmp_path / "state")
-    kernel, bias = load_bundle(tmp_path / "m").model.layers[-1].get_weights()
+    begun = load_bundle(tmp_path / "m-two").model.get_weights()
+    with np.load(tmp_path / "state" / "best.npz") as kept:
+        kernel, bias = (
+            0.5 * old + 0.5 * kept[f"w{len(begun) - k}"] for k, old in ((2, begun[-2]), (1, begun[-1]))
+        )
     by = made.metadata["correction"]
     shift = np.array([by["shift"][name] for name in lessons.class_names])
     got = made.model.layers[-1].get_weights()
     np.testing.assert_allclose(got[0], kernel / by["temperature"], rtol=1e-5)
     np.testing.assert_allclose(got[1], bias / by["temperature"] + shift, rtol=1e-5, atol=1e-6)
+
+
+def test_what_repeats_a_recipe_changes_nothing_in_it(lessons, repeated, tmp_path):
+    """Else its card would call settings chosen that nobody chose."""
+    with pytest.raises(BadInputError, match="repeat the recipe chosen and differ from it"):
+        training.train_bundle(lessons, tmp_path / "m", replace(repeated, epochs=3), "drawn")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("changes", [{"keep": "best"}, {"keep": "last", "schedule": "plateau"}])
