@@ -303,7 +303,7 @@ def _as_judged(name: str, bundle: Bundle, judged: Dataset) -> dict:
         "name": name,
         "held_out_rows": len(judged),
         "held_out_accuracy": bundle.metadata["data"]["held_out_accuracy"],
-        "temperature": float(f"{calibration.fit_temperature(judged.labels, answers):.4g}"),
+        "temperature": float(f"{calibration.fit_temperature(judged.labels, answers):.3g}"),
     }
 
 
