@@ -7,7 +7,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ferlib import bundle, dataset, evaluate, faces, ferplus, labels, paths, predict
+from ferlib import live
+from ferlib.common import labels, paths
+from ferlib.dataset import build, ferplus
+from ferlib.dataset.splits import group_copies, split_off, test_usage
+from ferlib.detect import detector
+from ferlib.evaluate import predictions
+from ferlib.model import bundle
 from tests.tools import walk_photos
 
 
@@ -18,7 +24,7 @@ def given(name):
 
 @pytest.fixture(scope="module")
 def fer2013():
-    return dataset.read_fer2013(os.environ["FERLIB_FER2013"])
+    return build.read_fer2013(os.environ["FERLIB_FER2013"])
 
 
 @pytest.fixture(scope="module")
@@ -31,16 +37,16 @@ def test_the_real_file_is_read_whole(fer2013):
     assert len(fer2013) == 32_298
     assert fer2013.part("Training").counts().tolist() == [3997, 436, 4104, 7214, 4825, 3168, 4965]
     assert len(fer2013.part("PublicTest")) == 3_589
-    assert dataset.test_usage(fer2013) == "PublicTest"
+    assert test_usage(fer2013) == "PublicTest"
 
 
 @given("FERLIB_FER2013")
 def test_its_copies_are_found_and_never_split(fer2013):
-    groups = dataset.group_copies(fer2013.pixels)
+    groups = group_copies(fer2013.pixels)
     assert len(groups) - len(np.unique(groups)) == 1_530
     training = fer2013.usage == "Training"
     assert np.isin(groups[~training], groups[training]).sum() == 279
-    rest, off = dataset.split_off(fer2013.part("Training"), 0.1, seed=7)
+    rest, off = split_off(fer2013.part("Training"), 0.1, seed=7)
     assert len(rest) + len(off) == 28_709 and 2_700 < len(off) < 3_000
     seen = {face.tobytes() for face in rest.pixels}
     assert not any(face.tobytes() in seen for face in off.pixels)
@@ -49,7 +55,7 @@ def test_its_copies_are_found_and_never_split(fer2013):
 @given("FERLIB_FER2013")
 def test_what_we_write_is_what_was_read(fer2013, tmp_path):
     some = fer2013.select(np.arange(0, len(fer2013), 50))
-    dataset.write_fer2013(some, tmp_path / "some.csv")
+    build.write_fer2013(some, tmp_path / "some.csv")
     with_pandas = pd.read_csv(tmp_path / "some.csv")
     pixels = np.array([row.split() for row in with_pandas["pixels"]], dtype=np.uint8).reshape(-1, 48, 48)
     assert (pixels == some.pixels).all() and (with_pandas["emotion"] == some.labels).all()
@@ -61,7 +67,7 @@ def test_the_shipped_model_reads_publictest_as_its_card_says(fer2013, shipped):
     import json
 
     stored = json.loads((paths.shipped_bundle() / "metrics.json").read_text(encoding="utf-8"))
-    report = evaluate.evaluate_bundle(shipped, fer2013, "PublicTest", flip=True)
+    report = predictions.evaluate_bundle(shipped, fer2013, "PublicTest", flip=True)
     assert report["accuracy"] >= 0.67
     assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
     assert report["n"] == 3_589 == stored["n"]
@@ -76,7 +82,7 @@ def test_the_second_bundle_reads_what_the_voters_saw_as_its_card_says(fer2013):
     stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     votes = ferplus.read_votes(os.environ["FERLIB_FERPLUS"], fer2013)
     voted = ferplus.relabel(fer2013, votes)
-    report = evaluate.evaluate_bundle(bundle.load_bundle(folder), voted, "PublicTest", flip=True)
+    report = predictions.evaluate_bundle(bundle.load_bundle(folder), voted, "PublicTest", flip=True)
     assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
     assert report["n"] == 3_199 == stored["n"]
 
@@ -98,7 +104,7 @@ def test_the_votes_stand_in_the_order_of_the_rows():
 def test_real_photographs_are_read(shipped, name, share, least):
     """Of 154: Haar finds a face in 66 %, YuNet in all; 0.38 and 0.50 are right (without a face counts as wrong)."""
     folder = Path(os.environ["FERLIB_PHOTOS"])
-    table, problems = predict.predict_paths([folder], shipped, faces.load_detector(name), views="flip")
+    table, problems = live.predict_paths([folder], shipped, detector.load_detector(name), views="flip")
     legend = pd.read_csv(folder / "legend.csv")
     found = {Path(file).name for file in table["file"]}
     assert len(found) >= share * len(legend)

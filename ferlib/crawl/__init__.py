@@ -4,15 +4,17 @@ with crawl.open_source("local", seed=7) as source:
     manifest = crawl.crawl(source, "faces", 120, "data/work/raw")
 """
 
-from ferlib.crawl.apis import CommonsSource, OpenverseSource
 from ferlib.crawl.check import check_picture
 from ferlib.crawl.crawler import SOURCES, crawl, crawl_local, open_source
-from ferlib.crawl.download import fetch_bytes, fetch_text, open_manners, open_session
+from ferlib.crawl.http import fetch_bytes, fetch_text, open_manners, open_session
 from ferlib.crawl.limits import Limits, Rejected
-from ferlib.crawl.lists import FolderSource, ListSource
 from ferlib.crawl.manifest import COLUMNS, MANIFEST, count_reasons, read_manifest
-from ferlib.crawl.site import LocalSite, photo_kind, photo_seed
-from ferlib.crawl.sources import BaiduListSource, BaiduSource, PictureRecord, ResultPage, Source
+from ferlib.crawl.site.server import LocalSite, photo_kind, photo_seed
+from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
+from ferlib.crawl.sources.base import PictureRecord, ResultPage, Source
+from ferlib.crawl.sources.commons import CommonsSource
+from ferlib.crawl.sources.local import FolderSource, ListSource
+from ferlib.crawl.sources.openverse import OpenverseSource
 
 __all__ = [
     "COLUMNS",

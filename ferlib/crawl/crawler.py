@@ -2,28 +2,127 @@
 
 import itertools
 import os
+import sys
 import warnings
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 import pandas as pd
+from tqdm import tqdm
 
-from ferlib.crawl.apis import CommonsSource, OpenverseSource
-from ferlib.crawl.copies import Library
-from ferlib.crawl.download import fetch_bytes, fetch_text, open_manners, open_session
+from ferlib.common.errors import BadInputError, CrawlError
+from ferlib.crawl.check import Library
 from ferlib.crawl.engine import Engine
+from ferlib.crawl.http import Session, fetch_bytes, fetch_text, open_manners, open_session
 from ferlib.crawl.limits import Limits, Rejected
-from ferlib.crawl.lists import FolderSource, ListSource
-from ferlib.crawl.lock import only_crawl
 from ferlib.crawl.manifest import ManifestWriter, read_manifest, write_lines
-from ferlib.crawl.progress import progress_bar
 from ferlib.crawl.resume import Earlier
-from ferlib.crawl.session import Session
-from ferlib.crawl.site import LocalSite
-from ferlib.crawl.sources import BaiduListSource, BaiduSource, PictureRecord, ResultPage, Source
-from ferlib.errors import BadInputError, CrawlError
+from ferlib.crawl.site.server import LocalSite
+from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
+from ferlib.crawl.sources.base import PictureRecord, ResultPage, Source
+from ferlib.crawl.sources.commons import CommonsSource
+from ferlib.crawl.sources.local import FolderSource, ListSource
+from ferlib.crawl.sources.openverse import OpenverseSource
+
+
+def progress_bar(total: int, unit: str, quiet: bool = False) -> tqdm:
+    """tqdm's bar: on stderr in a terminal, as one line of output in a notebook, nothing when quiet.
+
+    tqdm's own notebook bar is a live widget, of which nothing is left when the notebook is stored;
+    its plain bar leaves a line for each step.
+    """
+    file = None if quiet else _notebook_line()
+    return tqdm(total=total, unit=unit, disable=quiet, file=file, ncols=90 if file else None, mininterval=0.2)
+
+
+def _notebook_line() -> "_NotebookLine | None":
+    if "ipykernel" not in sys.modules:
+        return None
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    return _NotebookLine() if getattr(shell, "kernel", None) is not None else None
+
+
+class _NotebookLine:
+    """A file as tqdm wants it; what is written becomes the text of one output, which is updated."""
+
+    def __init__(self) -> None:
+        from IPython.display import display
+
+        self._output = display({"text/plain": ""}, raw=True, display_id=True)
+
+    def write(self, text: str) -> None:
+        line = text.strip("\r\n")
+        if line.strip():
+            self._output.update({"text/plain": line}, raw=True)
+
+    def flush(self) -> None:
+        pass
+
+
+LOCK = ".crawl.lock"
+
+
+@contextmanager
+def only_crawl(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock file while the block runs. CrawlError where another crawl holds it.
+
+    The system frees the lock of a process that is gone, whatever ended it, so nobody need remove the file.
+    """
+    path = folder / LOCK
+    with _open_locked(path, folder) as file:
+        file.seek(0)
+        file.truncate()
+        file.write(str(os.getpid()).encode())
+        file.flush()
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows keeps what is open; the next crawl takes it over
+                path.unlink()
+
+
+def _open_locked(path: Path, folder: Path) -> BinaryIO:
+    while True:
+        file = path.open("a+b")
+        try:
+            _lock(file)
+            if _is_at(file, path):
+                return file
+        except OSError as error:
+            file.seek(0)
+            holder = file.read(20).decode("ascii", "replace").strip()
+            file.close()
+            process = f" (process {holder})" if holder else ""
+            raise CrawlError(
+                f"another crawl{process} is at work in {str(folder)!r}; wait for its end, or take another folder"
+            ) from error
+        file.close()  # the one before us removed it between our opening and our locking: begin again
+
+
+def _is_at(file: BinaryIO, path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(file.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _lock(file: BinaryIO) -> None:
+    """OSError where another holds it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows, where a locked part cannot be read: one far behind what is written
+        import msvcrt
+
+        file.seek(1 << 20)
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+    else:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
 
 SOURCES = ("local", "baidu", "baidu-list", "commons", "openverse", "list", "folder")
 

@@ -16,11 +16,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from ferlib.crawl.check import check_picture
-from ferlib.crawl.copies import Library
+from ferlib.crawl.check import Library, check_picture
 from ferlib.crawl.limits import Limits, Rejected
 from ferlib.crawl.manifest import SAME_ADDRESS, ManifestWriter, address_key, row_line
-from ferlib.crawl.sources import PictureRecord, ResultPage
+from ferlib.crawl.sources.base import PictureRecord, ResultPage
 
 SAME_BYTES = "same bytes as an earlier picture"
 NEAR_COPY = "near copy of an earlier picture"

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from ferlib.errors import FerlibError
-from ferlib.images import MAX_PIXELS
+from ferlib.common.errors import FerlibError
+from ferlib.common.images import MAX_PIXELS
 
 
 @dataclass(frozen=True)

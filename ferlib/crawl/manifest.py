@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
-from ferlib import files
-from ferlib.errors import CrawlError
+from ferlib.common import files
+from ferlib.common.errors import CrawlError
 
 MANIFEST = "manifest.csv"
 

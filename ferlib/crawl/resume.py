@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from pathlib import Path
 
-from ferlib.crawl.copies import Library
+from ferlib.crawl.check import Library
 from ferlib.crawl.engine import NEAR_COPY, Outcome, Told, find_parts
 from ferlib.crawl.manifest import SAME_ADDRESS, address_key, clean, read_rows, row_line
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ferlib.errors import BadInputError
-from ferlib.labels import SEVEN, canonical
+from ferlib.common.errors import BadInputError
+from ferlib.common.labels import SEVEN, canonical
 
 AU_NAMES = {
     1: "inner brow raiser",

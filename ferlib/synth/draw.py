@@ -3,8 +3,8 @@
 import cv2
 import numpy as np
 
-from ferlib.errors import BadInputError
-from ferlib.labels import SEVEN
+from ferlib.common.errors import BadInputError
+from ferlib.common.labels import SEVEN
 from ferlib.synth.anatomy import SKIN_TONES, Face, check_face, check_seed, sample_face
 from ferlib.synth.backdrop import background, shoulders
 from ferlib.synth.features import linear

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib.errors import BadInputError
-from ferlib.files import whole
-from ferlib.images import write_image
-from ferlib.labels import SEVEN, canonical
+from ferlib.common.errors import BadInputError
+from ferlib.common.files import whole
+from ferlib.common.images import write_image
+from ferlib.common.labels import SEVEN, canonical
 from ferlib.synth.anatomy import BACKGROUNDS, Face, check_face, check_seed, sample_face, sample_units
 from ferlib.synth.backdrop import background, shoulders
 from ferlib.synth.draw import camera, draw_face, metering, sample_faces

@@ -12,8 +12,10 @@ from itertools import groupby, pairwise
 
 import pytest
 
-from ferlib import images, myfaces, paths, predict, synth
-from ferlib.faces import load_detector
+from ferlib import live, synth
+from ferlib.common import images, paths
+from ferlib.detect.detector import load_detector
+from ferlib.live import personal
 from tests.browser.lab import (
     CHROMIUM,
     PICTURES,
@@ -34,12 +36,12 @@ SEED, SECONDS = 1, 7.2  # three expressions, each between two neutral moments
 
 DETECTOR = "yunet" if os.environ.get("FERLIB_YUNET") else "haar"
 REAL = [
-    "from ferlib import paths\nfrom ferlib.bundle import load_bundle\n"
-    "from ferlib.widgets.camera import CameraCell\nbundle = load_bundle(paths.shipped_bundle(), form='fastest')",
+    "from ferlib.common import paths\nfrom ferlib.model.bundle import load_bundle\n"
+    "from ferlib.live.widgets.camera import CameraCell\nbundle = load_bundle(paths.shipped_bundle(), form='fastest')",
     f"cell = CameraCell(bundle, detector='{DETECTOR}')\ncell",
 ]
 STAND_IN = [
-    "import time\nfrom pathlib import Path\nimport numpy as np\nfrom ferlib.widgets.camera import CameraCell\n"
+    "import time\nfrom pathlib import Path\nimport numpy as np\nfrom ferlib.live.widgets.camera import CameraCell\n"
     "class Model:\n"
     "    class_names, input_shape = ('happy', 'sad'), (48, 48, 1)\n"
     "    def predict(self, faces):\n"
@@ -127,13 +129,13 @@ def closed(page):
 
 
 def test_the_expression_shown_follows_the_film(lab, film, project):
-    from ferlib.bundle import load_bundle
+    from ferlib.model.bundle import load_bundle
 
     bundle = load_bundle(paths.shipped_bundle(), form="fastest")
     finder = load_detector("yunet" if DETECTOR == "yunet" else "frontalface_default")
     peaks = [round((2.4 * k + 1.3) * FILM_FPS) for k in range(int(SECONDS / 2.4))]
     expected = [
-        predict.read_faces(film[1][k], bundle, finder, min_size=80, longest=320)[0].emotion for k in peaks
+        live.read_faces(film[1][k], bundle, finder, min_size=80, longest=320)[0].emotion for k in peaks
     ]
     assert len(set(expected) - {"neutral"}) == len(expected), f"choose another film: {expected} for {film[2]}"
 
@@ -182,7 +184,9 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         wait_for(lambda: "saved: happy 2" in cell(page).inner_text())
         assert sorted(f.name for f in (saved / "happy").iterdir()) == ["00000.png", "00001.png"]
         face = images.load_image(saved / "happy" / "00000.png")
-        assert face.shape[0] == face.shape[1] >= 80 and myfaces.count_faces(saved, ("happy",)) == {"happy": 2}
+        assert face.shape[0] == face.shape[1] >= 80 and personal.count_faces(saved, ("happy",)) == {
+            "happy": 2
+        }
         picture(page, "saved")
         page.get_by_role("button", name="delete all saved faces").click()
         picture(page, "delete")

@@ -8,8 +8,8 @@ import json
 import pytest
 
 from ferlib import synth
-from ferlib.annotations import read_vott
-from ferlib.images import write_image
+from ferlib.annotate.formats.vott import read_vott
+from ferlib.common.images import write_image
 from tests.browser import lab as jupyter
 from tests.browser.lab import CHROMIUM, PICTURES, browser_page, jupyterlab, wait_for, write_notebook
 
@@ -19,8 +19,9 @@ pytestmark = pytest.mark.skipif(
 
 PHOTO = next(p for p in map(synth.draw_photo, range(50)) if len(p.faces) == 2 and p.image.shape[1] >= 400)
 CELLS = [
-    "from pathlib import Path\nfrom ferlib import faces\nfrom ferlib.widgets.annotator import Annotator, LabelQueue",
-    "queue = LabelQueue('raw', 'labels', detector=faces.load_cascade())\nAnnotator(queue)",
+    "from ferlib.annotate.session import LabelQueue\nfrom ferlib.annotate.widget import Annotator\n"
+    "from ferlib.detect.detector import load_cascade",
+    "queue = LabelQueue('raw', 'labels', detector=load_cascade())\nAnnotator(queue)",
 ]
 
 

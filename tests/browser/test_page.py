@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ferlib import images, serve, synth
-from ferlib.bundle import load_bundle
-from ferlib.labels import SEVEN
-from ferlib.paths import shipped_bundle
+from ferlib import synth
+from ferlib.common import images
+from ferlib.common.labels import SEVEN
+from ferlib.common.paths import shipped_bundle
+from ferlib.live import serve
+from ferlib.model.bundle import load_bundle
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(

@@ -12,8 +12,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferlib import augment, bundle, dataset, labels, networks, synth
-from ferlib.quiet import import_keras
+from ferlib import synth
+from ferlib.common import labels
+from ferlib.common.backend import import_keras
+from ferlib.dataset import build
+from ferlib.dataset.splits import join
+from ferlib.model import bundle
+from ferlib.train import augment, networks
 
 
 def seconds(work: Callable[[], object], repeats: int = 3) -> float:
@@ -36,11 +41,11 @@ def drawing() -> tuple:
 
 def reading_csv() -> tuple:
     """FER2013's CSV, uncompressed, against csv.reader with split and float for each pixel."""
-    faces = dataset.from_drawn(280, 5, labels.SEVEN)
-    many = dataset.join([faces] * 20)
+    faces = build.from_drawn(280, 5, labels.SEVEN)
+    many = join([faces] * 20)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "faces.csv"
-        dataset.write_fer2013(many, path)
+        build.write_fer2013(many, path)
 
         def plain():
             with path.open(newline="") as file:
@@ -48,7 +53,7 @@ def reading_csv() -> tuple:
                 next(rows)
                 return [np.array([float(v) for v in pixels.split()]) for _, pixels, _ in rows]
 
-        ours, theirs = seconds(lambda: dataset.read_fer2013(path)), seconds(plain, 1)
+        ours, theirs = seconds(lambda: build.read_fer2013(path)), seconds(plain, 1)
     return (
         f"CSV of {len(many)} faces",
         f"{len(many) / ours:.0f} rows a second",

@@ -18,13 +18,17 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from ferlib.annotate.crop import crop_regions
+
 FACES = 5
 """Regions in a photo."""
 
 
 def make_photos(folder: Path, count: int) -> None:
     """`count` JPEG photos: the same forty drawings, each picture file with bytes of its own."""
-    from ferlib import annotations, images, synth
+    from ferlib import synth
+    from ferlib.annotate import formats
+    from ferlib.common import images
 
     rng = np.random.default_rng(0)
     drawings = [synth.draw_photo(seed) for seed in range(40)]
@@ -39,16 +43,17 @@ def make_photos(folder: Path, count: int) -> None:
             dx, dy = rng.integers(-6, 7, 2)
             row = {"image": name, "x": x + dx, "y": y + dy, "width": w, "height": h, "emotion": "happy"}
             rows.append(row | {"image_width": width, "image_height": height})
-    annotations.write_box_csv(annotations.make_table(rows), folder.parent / "boxes.csv")
+    formats.write_box_csv(formats.make_table(rows), folder.parent / "boxes.csv")
 
 
 def ours(folder: Path, out: Path, first: int, last: int) -> tuple[int, float, float]:
-    from ferlib import annotations, faces, labels
+    from ferlib.annotate import formats
+    from ferlib.common import labels
 
-    table, _ = annotations.read_box_csv(folder.parent / "boxes.csv")
+    table, _ = formats.read_box_csv(folder.parent / "boxes.csv")
     table = table[first * FACES : last * FACES]
     started, cpu = time.perf_counter(), time.process_time()
-    done = faces.crop_regions(table, folder, out, labels.SEVEN)
+    done = crop_regions(table, folder, out, labels.SEVEN)
     return len(done), time.perf_counter() - started, time.process_time() - cpu
 
 

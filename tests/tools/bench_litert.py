@@ -17,9 +17,12 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import numpy as np
 
-from ferlib import bundle, export, labels, litert, networks, paths, splits
-from ferlib.bundle import averaged
-from ferlib.dataset import read_fer2013
+from ferlib.common import labels, paths
+from ferlib.dataset import splits
+from ferlib.dataset.build import read_fer2013
+from ferlib.model import bundle, litert
+from ferlib.model.predictor import averaged
+from ferlib.train import export, networks
 
 ASKED = 3.0  # ms
 

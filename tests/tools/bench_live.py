@@ -15,9 +15,16 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferlib import bundle, faces, images, networks, paths, predict, synth, video
-from ferlib.overlay import draw_readings
-from ferlib.quiet import import_keras
+from ferlib import live as predict
+from ferlib import synth
+from ferlib.common import images, paths
+from ferlib.common.backend import import_keras
+from ferlib.common.images import crop_face
+from ferlib.detect import detector as faces
+from ferlib.live import video
+from ferlib.live.overlay import draw_readings
+from ferlib.model import bundle
+from ferlib.train import networks
 
 SIZE = (640, 480)
 
@@ -166,7 +173,7 @@ def folder(shipped: predict.Reader, large: int) -> None:
         def plain(file: Path) -> None:
             image = images.load_image(file)
             for box in faces.detect_faces(image, detector):
-                face = images.face_input(faces.crop_face(image, box))
+                face = images.face_input(crop_face(image, box))
                 keras.predict(face[None, ..., None].astype("float32"), verbose=0)
 
         some = iter(files)

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib import dataset, ferplus, training
-from ferlib.labels import map_labels
-from ferlib.quiet import import_keras
-from ferlib.recipes import RECIPES, with_votes
+from ferlib.common.backend import import_keras
+from ferlib.common.labels import map_labels
+from ferlib.dataset import build, ferplus
+from ferlib.train.fit import compiled, stream, targets
+from ferlib.train.recipes import RECIPES, with_votes
 
 GOAL = 0.907
 CLASSES = ("happy", "neutral")
@@ -54,7 +55,7 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
 
     learn, judge = rows.part("Training"), rows.part("PublicTest")
     steps = settings.steps or len(learn) // settings.batch_size
-    model = training.compiled(settings, len(CLASSES), steps)
+    model = compiled(settings, len(CLASSES), steps)
     faces = tf.constant(judge.pixels[..., None], tf.float32)
     forward = tf.function(lambda x: model(x, training=False))
     forward(faces[:256])  # compiled before the clock runs
@@ -85,11 +86,11 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
             self.started = time.perf_counter()
 
     watch = Watch()
-    wanted = training.targets(learn.labels, len(CLASSES))
+    wanted = targets(learn.labels, len(CLASSES))
     if settings.votes:
         shares = ferplus.label_shares(votes[rows.usage == "Training"], learn.labels, len(CLASSES))
         wanted = ((1 - settings.votes) * wanted + settings.votes * shares).astype(np.float32)
-    batches = training.stream(learn.pixels, wanted, settings.batch_size, settings, 0, settings.epochs * steps)
+    batches = stream(learn.pixels, wanted, settings.batch_size, settings, 0, settings.epochs * steps)
     with suppress(StopNow):
         model.fit(
             batches,
@@ -111,7 +112,7 @@ def main() -> None:
     parser.add_argument("--votes", type=Path, required=True, help="FER+'s fer2013new.csv")
     parser.add_argument("--whole", action="store_true", help="let A go on to its 60 epochs")
     options = parser.parse_args()
-    rows = dataset.read_fer2013(options.data)
+    rows = build.read_fer2013(options.data)
     votes = ferplus.read_votes(options.votes, rows)
     pair = map_labels(rows.labels, rows.class_names, CLASSES) >= 0
     rows, votes = rows.with_classes(CLASSES), votes[pair]

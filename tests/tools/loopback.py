@@ -9,9 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import numpy as np
 from PIL import Image
 
-from ferlib import images
-from ferlib.crawl.sources import PictureRecord, ResultPage
-from ferlib.errors import CrawlError
+from ferlib.common import images
+from ferlib.common.errors import CrawlError
+from ferlib.crawl.sources.base import PictureRecord, ResultPage
 
 
 def noise(seed: int) -> np.ndarray:

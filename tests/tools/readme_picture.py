@@ -4,8 +4,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ferlib import bundle, images, paths, predict, synth
-from ferlib.overlay import draw_readings
+from ferlib import live, synth
+from ferlib.common import images, paths
+from ferlib.live.overlay import draw_readings
+from ferlib.model import bundle
 
 OUT = Path(__file__).resolve().parents[2] / "notebooks" / "images" / "result.png"
 SEEDS = {"happy": 8, "surprise": 11, "angry": 14, "sad": 3}
@@ -18,7 +20,7 @@ def main() -> None:
     for emotion, seed in SEEDS.items():
         face = synth.sample_face(np.random.default_rng(seed), emotion)
         picture = synth.draw_face(face, 320)
-        tiles.append(draw_readings(picture, predict.read_faces(picture, reader)))
+        tiles.append(draw_readings(picture, live.read_faces(picture, reader)))
     OUT.parent.mkdir(exist_ok=True)
     images.write_image(OUT, np.hstack(tiles))
 

@@ -28,8 +28,9 @@ import numpy as np
 import requests
 from PIL import Image
 
-from ferlib import images, synth
-from ferlib.serve import Limits
+from ferlib import synth
+from ferlib.common import images
+from ferlib.live.serve import Limits
 
 
 @dataclass

@@ -16,8 +16,12 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from ferlib import annotations, crawl, faces, images, labels
-from ferlib.errors import FerlibError
+from ferlib import crawl
+from ferlib.annotate import formats
+from ferlib.annotate.crop import crop_regions
+from ferlib.common import images, labels
+from ferlib.common.errors import FerlibError
+from ferlib.detect import detector as faces
 
 DETECTORS = ("frontalface_default", "frontalface_alt2", "yunet")
 SETTINGS = {"min_size": (20, 20)}  # pixels; the smallest photographs are 44 wide
@@ -65,9 +69,9 @@ def crop_with(name: str, raw: Path, emotions: pd.Series, out: Path) -> dict[str,
         counts.append(len(found))
         box = dict(zip(("x", "y", "width", "height"), (found or [(0, 0, width, height)])[0], strict=True))
         rows.append({"image": file, **box, "emotion": emotion, "image_width": width, "image_height": height})
-    annotations.write_vott(annotations.make_table(rows), out / "annotations")
-    table, problems = annotations.read_vott(out / "annotations")
-    cut = faces.crop_regions(table, raw, out / "faces", labels.SEVEN, problems=problems)
+    formats.write_vott(formats.make_table(rows), out / "annotations")
+    table, problems = formats.read_vott(out / "annotations")
+    cut = crop_regions(table, raw, out / "faces", labels.SEVEN, problems=problems)
     found = pd.Series(counts)
     return {
         "detector": name,

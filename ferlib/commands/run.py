@@ -1,0 +1,47 @@
+"""Run the whole series; say what this machine lacks."""
+
+from pathlib import Path
+
+import click
+
+from ferlib.common.errors import BadInputError, FerlibError
+
+
+@click.command()
+@click.option(
+    "--data", default="", help="A FER2013 CSV: run 03 to 06 on it instead of all six on drawn faces."
+)
+@click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
+@click.option("--network", help="A, D or small; default: what notebook 04 says.")
+@click.option("--epochs", type=int, help="Default: what notebook 04 says.")
+def run(data: str, classes: str, network: str | None, epochs: int | None) -> None:
+    """Execute copies of the notebooks, in order, and show what came out."""
+    from ferlib.common.labels import parse_classes
+    from ferlib.pipeline import doctor, runner
+
+    _doctor(doctor.examine())
+    parse_classes(classes)
+    if data and not Path(data).is_file():
+        raise BadInputError(f"{data}: no such file; give the path of a FER2013 CSV, gzipped or not")
+    parameters = {"CLASSES": classes, "NETWORK": network, "EPOCHS": epochs}
+    given = {name: value for name, value in parameters.items() if value is not None}
+    click.echo()
+    results, page = runner.run_series(data, given, click.echo)
+    click.echo("\n" + runner.as_table(results) + f"\n\nthe executed notebooks: {page}")
+
+
+@click.command()
+def doctor() -> None:
+    """Say what this machine lacks for the lessons, and how to get it."""
+    from ferlib.pipeline import doctor
+
+    _doctor(doctor.examine())
+
+
+def _doctor(checks: list) -> None:
+    from ferlib.pipeline import doctor
+
+    click.echo(doctor.report(checks))
+    missing = [check.name for check in checks if check.required and not check.fine]
+    if missing:
+        raise FerlibError(f"{', '.join(missing)} missing: see the line with the arrow")

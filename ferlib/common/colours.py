@@ -1,0 +1,45 @@
+"""A colour for each class, told apart by colour-blind readers, and the letters that stand out on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
+    "angry": (213, 94, 0),
+    "disgust": (2, 158, 115),
+    "fear": (204, 120, 188),
+    "happy": (236, 225, 51),
+    "sad": (1, 115, 178),
+    "surprise": (86, 180, 233),
+    "neutral": (148, 148, 148),
+    "contempt": (251, 175, 228),
+    "rest": (202, 145, 97),
+}
+"""RGB, from seaborn's "colorblind" palette; the name always stands beside the colour."""
+
+
+_DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
+
+
+def colour_of(emotion: str) -> tuple[int, int, int]:
+    """The colour of a class, RGB; gray for a name without one."""
+    return EMOTION_COLOURS.get(emotion, EMOTION_COLOURS["neutral"])
+
+
+def ink_on(colour: Sequence[int]) -> tuple[int, int, int]:
+    """Dark or light letters, whichever stands out more on a colour (contrast as WCAG 2 defines it)."""
+    return max((_DARK, _LIGHT), key=lambda ink: contrast(ink, colour))
+
+
+def contrast(first: Sequence[int], second: Sequence[int]) -> float:
+    """WCAG 2's contrast ratio of two RGB colours, 1 to 21; letters need 4.5."""
+    high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
+    return (high + 0.05) / (low + 0.05)
+
+
+def _luminance(colour: Sequence[int]) -> float:
+    parts = np.asarray(colour, dtype=np.float64) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ (0.2126, 0.7152, 0.0722))

@@ -1,0 +1,125 @@
+"""The layers of Keras 1 and 2 as layers of Keras 3, channels last."""
+
+from collections.abc import Sequence
+
+from ferlib.common.backend import import_keras
+from ferlib.common.errors import BundleError
+
+ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu")
+"""Activations that mean the same in all three (hard_sigmoid does not)."""
+
+_CLASSES = {"Convolution2D": "Conv2D", "SpatialDropout2D": "Dropout"}  # the latter does nothing at prediction
+
+_NEW_NAMES = {
+    "nb_filter": "filters",
+    "border_mode": "padding",
+    "subsample": "strides",
+    "bias": "use_bias",
+    "output_dim": "units",
+    "p": "rate",
+    "alpha": "negative_slope",
+}
+
+_POOLING = ("pool_size", "strides", "padding")
+_CONV = ("kernel_size", "strides", "padding", "use_bias", "activation", "dilation_rate")
+_KEPT = {
+    "Conv2D": ("filters", "groups", *_CONV),
+    "SeparableConv2D": ("filters", "depth_multiplier", *_CONV),
+    "DepthwiseConv2D": ("depth_multiplier", *_CONV),
+    "MaxPooling2D": _POOLING,
+    "AveragePooling2D": _POOLING,
+    "GlobalAveragePooling2D": ("keepdims",),
+    "GlobalMaxPooling2D": ("keepdims",),
+    "ZeroPadding2D": ("padding",),
+    "BatchNormalization": ("axis", "epsilon", "momentum", "center", "scale"),
+    "Flatten": (),
+    "Dense": ("units", "use_bias", "activation"),
+    "Dropout": ("rate",),
+    "Activation": ("activation",),
+    "Softmax": ("axis",),
+    "ReLU": ("max_value", "negative_slope", "threshold"),
+    "LeakyReLU": ("negative_slope",),
+    "ELU": ("alpha",),
+    "Rescaling": ("scale", "offset"),
+    "Add": (),
+    "Multiply": (),
+    "Concatenate": ("axis",),
+}
+"""Each layer that is known, with those of its settings that change its answers."""
+
+SPATIAL = frozenset(name for name in (*_KEPT, "Convolution2D") if name.endswith("2D")) - {"SpatialDropout2D"}
+"""Layers for which the order of channels matters, by the name in the file."""
+
+
+def apply(layer, taken: Sequence, channels_first: bool):
+    """Put a layer of a file behind the tensors `taken` (channels last); returns its output tensor.
+
+    Raises BundleError naming the layer where its class or a setting is not known.
+    """
+    layers = import_keras().layers
+    kind, rank = _CLASSES.get(layer.kind, layer.kind), len(taken[0].shape)
+    if kind not in _KEPT:
+        raise BundleError(
+            f"layer {layer.name!r} is a {layer.kind}, which the import does not know; known are {', '.join(_KEPT)}"
+        )
+    try:
+        settings = _settings(kind, layer, channels_first and rank == 4)
+        x = list(taken) if kind in ("Add", "Multiply", "Concatenate") else taken[0]
+        if channels_first and rank == 4:
+            if kind == "Dense" or settings.get("activation") == "softmax":
+                raise ValueError("it works along the width of the picture")
+            if kind == "Flatten" and layer.config.get("data_format") != "channels_first":
+                # the file's weights expect all of the first channel, then all of the second; Keras' own
+                # Flatten(data_format="channels_first") turns its input to channels last itself
+                x = layers.Permute((3, 1, 2), name=f"{layer.name}_channels_first")(x)
+        return getattr(layers, kind)(**settings, name=layer.name)(x)
+    except (ValueError, TypeError, KeyError) as error:
+        line = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise BundleError(f"layer {layer.name!r} ({layer.kind}) cannot be rebuilt: {line}") from error
+
+
+def _settings(kind: str, layer, move_axes: bool) -> dict:
+    config = dict(layer.config)
+    for old, new in _NEW_NAMES.items():
+        if old in config and new not in config and new in _KEPT[kind]:
+            config[new] = config[old]
+    if "nb_row" in config:
+        config["kernel_size"] = (config["nb_row"], config["nb_col"])
+    settings = {name: config[name] for name in _KEPT[kind] if config.get(name) is not None}
+    if "activation" in settings:
+        settings["activation"] = _activation(settings["activation"])
+    if kind == "ZeroPadding2D":
+        settings["padding"] = _padding(settings["padding"])
+    elif settings.get("padding", "valid") not in ("valid", "same"):
+        raise ValueError(f"padding {settings['padding']!r} is not known")
+    if kind == "BatchNormalization" and config.get("mode", 0) == 1:
+        raise ValueError("mode 1, which normalises each picture by itself, is not known")
+    if "axis" in settings:
+        axis = settings["axis"]
+        if isinstance(axis, list):
+            if len(axis) != 1:
+                raise ValueError(f"axes {axis} are not known")
+            axis = axis[0]
+        settings["axis"] = (0, 3, 1, 2)[axis] if move_axes else axis
+    return settings
+
+
+def _activation(name) -> str:
+    name = {"swish": "silu"}.get(name, name) if isinstance(name, str) else name
+    if name not in ACTIVATIONS:
+        raise ValueError(f"activation {name!r} is not known; known are {', '.join(ACTIVATIONS)}")
+    return name
+
+
+def _padding(padding) -> tuple:
+    if isinstance(padding, dict):
+        return tuple(
+            (padding[f"{a}_pad"], padding[f"{b}_pad"]) for a, b in (("top", "bottom"), ("left", "right"))
+        )
+    if isinstance(padding, list) and len(padding) == 4:
+        return tuple(padding[:2]), tuple(padding[2:])
+    return (
+        padding
+        if isinstance(padding, int)
+        else tuple(tuple(p) if isinstance(p, list) else p for p in padding)
+    )

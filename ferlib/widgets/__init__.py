@@ -1,1 +1,0 @@
-"""Notebook widgets: thin ipywidgets around the functions of ferlib."""

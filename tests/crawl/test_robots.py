@@ -1,0 +1,258 @@
+"""Manners towards a host: robots.txt, pauses, busy answers, redirects; and what a file must be."""
+
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ferlib import crawl, synth
+from ferlib.common import images
+from ferlib.common.errors import CrawlError
+from ferlib.crawl import http
+from ferlib.crawl import robots as manners
+from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
+
+BRISK = crawl.Limits(pause_s=0.01, retries=1)
+
+
+def robots_site(robots, status=200):
+    """A site with that robots.txt, whose other addresses are pictures."""
+
+    def answer(handler, path, visit):
+        if path == "/robots.txt":
+            return send(handler, robots.encode(), status)
+        send(handler, jpeg(sum(path.encode())))
+
+    return server(answer, robots=True)
+
+
+def crawl_paths(url, folder, paths, **more):
+    source = ListSource([url + path for path in paths])
+    return crawl.crawl(source, "x", len(paths), folder, limits=more.pop("limits", BRISK), quiet=True, **more)
+
+
+def test_robots_txt_is_obeyed_and_asked_for_once(tmp_path):
+    robots = "User-agent: *\nDisallow: /no/\nAllow: /no/but/this\n"
+    with robots_site(robots) as (url, visits):
+        paths = ["/no/a", "/yes/b", "/no/but/this", *[f"/yes/{k}" for k in range(9)]]
+        manifest = crawl_paths(url, tmp_path, paths, workers=6)
+    assert list(manifest["reason"])[:3] == ["robots.txt forbids it", "", ""]
+    assert visits["/no/a"] == 0 and visits["/robots.txt"] == 1
+
+
+def test_a_rule_for_our_name_goes_before_the_general_one(tmp_path):
+    with robots_site("User-agent: *\nDisallow: /\n\nUser-agent: ferlib\nDisallow: /b\n") as (url, _):
+        assert list(crawl_paths(url, tmp_path, ["/a", "/b"])["state"]) == ["ok", "rejected"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (404, ""),
+        (403, ""),
+        (500, "robots.txt cannot be asked: HTTP status 500"),
+        (429, "robots.txt cannot be asked: HTTP status 429"),
+    ],
+)
+def test_robots_that_are_missing_allow_and_those_that_cannot_be_had_forbid(tmp_path, status, reason):
+    with robots_site("", status) as (url, visits):
+        assert list(crawl_paths(url, tmp_path, ["/a"])["reason"]) == [reason]
+        assert visits["/a"] == (reason == "")
+
+
+@pytest.mark.parametrize(
+    "text", ["\x00\x01<html>", "Disallow", "User-agent *\nDisallow: [", "\ufeffUser-agent: x\n", "a" * 9999]
+)
+def test_no_robots_txt_crashes_a_crawl(tmp_path, text):
+    with robots_site(text) as (url, _):
+        assert list(crawl_paths(url, tmp_path, ["/a"])["state"]) == ["ok"]
+
+
+def test_robots_can_be_left_aside_by_whom_it_was_allowed(tmp_path):
+    with robots_site("User-agent: *\nDisallow: /\n") as (url, visits):
+        assert list(crawl_paths(url, tmp_path, ["/a"], robots=False)["state"]) == ["ok"]
+        assert visits["/robots.txt"] == 0
+
+
+def test_a_search_page_that_robots_forbid_is_not_asked_but_an_interface_is(tmp_path):
+    with robots_site("User-agent: *\nDisallow: /\n") as (url, visits):
+        with pytest.raises(CrawlError, match=r"robots\.txt forbids it; take another source"):
+            crawl.crawl(crawl.BaiduSource(url), "x", 1, tmp_path, limits=BRISK, quiet=True)
+        with pytest.raises(CrawlError, match="not the JSON"):  # it got a picture instead
+            crawl.crawl(crawl.CommonsSource(url), "x", 1, tmp_path, limits=BRISK, quiet=True)
+    assert not [path for path in visits if path.startswith("/search")]
+
+
+def test_a_redirect_is_asked_of_the_robots_of_where_it_leads(tmp_path):
+    with robots_site("User-agent: *\nDisallow: /a\n") as (other, visits):
+
+        def answer(handler, path, visit):
+            send(handler, b"", 302, Location=other + path)
+
+        with server(answer) as (url, _):
+            manifest = crawl_paths(url, tmp_path, ["/a", "/b"])
+    assert list(manifest["reason"]) == ["robots.txt forbids it", ""] and visits["/a"] == 0
+
+
+def test_a_crawl_delay_and_a_rate_are_kept(tmp_path):
+    with robots_site("User-agent: *\nCrawl-delay: 0.15\n") as (url, _):
+        began = time.monotonic()
+        crawl_paths(url, tmp_path / "a", ["/a", "/b", "/c"])
+        assert time.monotonic() - began >= 0.3
+    with robots_site("") as (url, _):
+        began = time.monotonic()
+        crawl_paths(url, tmp_path / "b", list("/" + c for c in "abcde"), limits=crawl.Limits(per_second=20))
+        assert time.monotonic() - began >= 0.2
+
+
+def test_a_site_that_wants_an_hour_between_visits_is_left_alone(tmp_path):
+    with robots_site("User-agent: *\nCrawl-delay: 3600\n") as (url, visits):
+        manifest = crawl_paths(url, tmp_path, ["/a"])
+    assert manifest["reason"][0] == "robots.txt asks for 3600 s between two visits" and visits["/a"] == 0
+
+
+def test_hosts_elsewhere_have_a_rate_and_this_machine_none():
+    polite = manners.Manners(crawl.Limits(), None)
+    assert [polite.wait("http://127.0.0.1:1/a") for _ in range(50)] == [0.0] * 50
+    began = time.monotonic()
+    for _ in range(3):
+        polite.wait("http://example.org/a")
+    assert 0.15 < time.monotonic() - began < 1
+    polite.wait("http://example.com/a")  # another host need not wait
+
+
+def test_retry_after_holds_the_whole_host_back(tmp_path):
+    times, lock = [], threading.Lock()
+
+    def answer(handler, path, visit):
+        with lock:
+            times.append(time.monotonic())
+            first = len(times) == 1
+        send(handler, b"", 429, Retry_After="1") if first else send(handler, jpeg(sum(path.encode())))
+
+    with server(answer) as (url, _):
+        manifest = crawl_paths(url, tmp_path, ["/a", "/b", "/c"], workers=1)
+    assert list(manifest["state"]) == ["ok"] * 3
+    assert times[1] - times[0] >= 0.95
+
+
+def test_a_host_that_asks_for_an_hour_is_not_asked_again(tmp_path):
+    def answer(handler, path, visit):
+        send(handler, b"", 503, Retry_After="3600")
+
+    with server(answer) as (url, visits):
+        began = time.monotonic()
+        manifest = crawl_paths(url, tmp_path, ["/a", "/b"], workers=1)
+        assert time.monotonic() - began < 5
+    assert sum(visits.values()) == 1
+    assert manifest["reason"][0] == "HTTP status 503" and "asks to wait" in manifest["reason"][1]
+
+
+@pytest.mark.parametrize(
+    ("value", "seconds"),
+    [(None, None), ("7", 7), (" 0 ", 0), ("soon", None), ("-5", None), ("1e9", None), ("9" * 30, None)],
+)
+def test_retry_after_in_seconds(value, seconds):
+    assert http.retry_after(value) == seconds
+
+
+def test_retry_after_as_a_date():
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
+    assert 97 < http.retry_after(date) <= 100
+    assert http.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+
+def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
+    cookies = []
+
+    def answer(handler, path, visit):
+        cookies.append(handler.headers.get("Cookie"))
+        if path.startswith("/old"):
+            return send(handler, b"", 301, Location="../new/b", Set_Cookie="who=you")
+        send(handler, path.encode())
+
+    with server(answer) as (url, _), crawl.open_session() as session:
+        assert crawl.fetch_bytes(session, f"{url}/old/a", BRISK) == b"/new/b"
+    assert cookies == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("url", "here"),
+    [
+        ("http://127.0.0.1:8/a", True),
+        ("http://LOCALHOST/a", True),
+        ("http://[::1]:9/", True),
+        ("http://127.0.0.1.example.org/", False),
+        ("http://example.org/?u=http://127.0.0.1/", False),
+        ("http://127.0.0.1@example.org/", False),
+        ("http://[::1", False),
+    ],
+)
+def test_which_addresses_are_of_this_machine(url, here):
+    assert manners.is_here(url) == here
+
+
+# What a picture must be
+
+
+def test_a_perceptual_hash_survives_a_resize_a_new_jpeg_and_a_turn():
+    image = synth.draw_photo(5).image
+    height, width = image.shape[:2]
+    usual = crawl.check_picture(images.encode_jpeg(image))
+    smaller = images.resize(image, (width * 2 // 3, height * 2 // 3))
+    exif = Image.Exif()
+    exif[274] = 6
+    turned = Image.fromarray(np.ascontiguousarray(np.rot90(image)))
+    others = [images.encode_jpeg(smaller, 60), encoded(turned, "JPEG", quality=90, exif=exif)]
+    for data in others:
+        apart = int(usual.phash, 16) ^ int(crawl.check_picture(data).phash, 16)
+        assert apart.bit_count() <= 4
+    assert (int(usual.phash, 16) ^ int(crawl.check_picture(jpeg(1)).phash, 16)).bit_count() > 10
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "I;16"])
+def test_every_mode_has_a_hash_and_one_colour_has_none(mode):
+    format = "JPEG" if mode == "CMYK" else "PNG"
+    gray = Image.fromarray(noise(3)).convert("L")
+    if mode == "I;16":
+        picture = Image.fromarray(np.asarray(gray, np.uint16) * 257)
+    else:
+        picture = gray.convert("RGB").convert(mode)
+    # far from equal for mode 1, which is a raster of dots; otherwise the same look
+    phash = crawl.check_picture(encoded(picture, format)).phash
+    usual = crawl.check_picture(encoded(gray, "PNG")).phash
+    assert (int(phash, 16) ^ int(usual, 16)).bit_count() <= (24 if mode == "1" else 6)
+    assert crawl.check_picture(encoded(Image.new(mode, (200, 200)), format)).phash == ""
+
+
+def test_near_copies_are_left_out_unless_asked_for(tmp_path):
+    small = images.encode_jpeg(images.resize(noise(1), (240, 180)), 70)
+    wide = images.encode_jpeg(images.resize(noise(1), (320, 170)))
+
+    def answer(handler, path, visit):
+        send(handler, {"/a": jpeg(1), "/b": small, "/c": wide}[path])
+
+    with server(answer) as (url, _):
+        manifest = crawl_paths(url, tmp_path / "a", ["/a", "/b", "/c"])
+        both = crawl_paths(url, tmp_path / "b", ["/a", "/b"], limits=crawl.Limits(near_bits=-1))
+    assert list(manifest["state"]) == ["ok", "copy", "ok"]  # another shape is another crop: not a copy
+    assert manifest["file"][1] == manifest["file"][0] and manifest["sha256"][1] != manifest["sha256"][0]
+    assert list(both["state"]) == ["ok", "ok"]
+    assert len(list((tmp_path / "a").glob("*.jpg"))) == 2
+
+
+def test_a_picture_without_a_face_is_rejected_where_one_is_asked_for(tmp_path):
+    photo = images.encode_jpeg(synth.draw_photo(5).image)
+
+    def answer(handler, path, visit):
+        send(handler, photo if path == "/face" else jpeg(4))
+
+    with server(answer) as (url, _):
+        limits = crawl.Limits(min_faces=1)
+        manifest = crawl_paths(url, tmp_path, ["/face", "/none"], limits=limits)
+    assert list(manifest["reason"]) == ["", "no face found"]
+    assert manifest["width"][1] > 0

@@ -1,0 +1,273 @@
+"""Class folders in the shapes that mirrors of FER2013 have, and every folder that read_data takes."""
+
+import json
+import os
+
+import numpy as np
+import pytest
+
+from ferlib.common import images, labels
+from ferlib.common.errors import DatasetError
+from ferlib.dataset import build, fer2013, folders
+from ferlib.dataset.fer2013 import USAGES
+from ferlib.dataset.splits import Dataset, check_classes, split, split_off
+
+MIRROR = labels.alphabetical(labels.SEVEN)
+
+
+def noise(seed, shape=(48, 48)):
+    return np.random.default_rng(seed).integers(0, 256, shape).astype(np.uint8)
+
+
+def make(folder, names, parts=("train", "test"), each=2, suffix=".png"):
+    """Folders of noise; the picture of (part p, class c, number k) has the seed 1000p + 100c + k."""
+    for p, part in enumerate(parts):
+        for c, name in enumerate(names):
+            (folder / part / name).mkdir(parents=True)
+            for k in range(each):
+                images.write_image(folder / part / name / f"im{k}{suffix}", noise(1000 * p + 100 * c + k))
+    return folder
+
+
+def test_a_mirror_of_names(tmp_path):
+    make(tmp_path, MIRROR)
+    faces = build.read_data(tmp_path)
+    assert faces.class_names == labels.SEVEN and len(faces) == 28
+    assert faces.part("Training").counts().tolist() == [2] * 7 == faces.part("PrivateTest").counts().tolist()
+    neutral = faces.pixels[(faces.labels == 6) & (faces.usage == "Training")]
+    assert np.array_equal(neutral[1], noise(100 * MIRROR.index("neutral") + 1))
+    # Training first, then FER2013's order of classes, then the files' names
+    assert faces.usage.tolist() == ["Training"] * 14 + ["PrivateTest"] * 14
+    assert faces.labels.tolist() == [k // 2 for k in range(14)] * 2
+
+
+@pytest.mark.parametrize(
+    ("part", "usage"),
+    [("train", "Training"), ("Training", "Training"), ("val", "PublicTest"), ("validation", "PublicTest"),
+     ("PublicTest", "PublicTest"), ("test", "PrivateTest"), ("PrivateTest", "PrivateTest")],
+)  # fmt: skip
+def test_names_of_the_parts(tmp_path, part, usage):
+    make(tmp_path, ("happy", "sad"), (part,))
+    assert set(build.read_data(tmp_path).usage) == {usage}
+
+
+def test_class_folders_without_parts_are_training(tmp_path):
+    make(tmp_path, ("happy", "Sadness"), (".",))
+    faces = build.read_data(tmp_path)
+    assert set(faces.usage) == {"Training"} and faces.labels.tolist() == [3, 3, 4, 4]
+
+
+def test_numbers_are_fer2013s_own(tmp_path):
+    make(tmp_path, "0123456")
+    faces = build.read_data(tmp_path)
+    assert faces.class_names == labels.SEVEN
+    assert np.array_equal(faces.pixels[faces.labels == 4][0], noise(400))
+
+
+def test_numbers_by_the_alphabet_are_seen_by_their_counts(tmp_path, monkeypatch):
+    """A mirror with 4 for neutral has FER2013's counts in another order."""
+    monkeypatch.setattr(folders, "COUNTS", (40, 4, 41, 72, 48, 32, 50))
+    counts = dict(zip(labels.SEVEN, folders.COUNTS, strict=True))
+    monkeypatch.setattr(folders, "NEARLY", 1)
+    for number, name in enumerate(MIRROR):
+        make(tmp_path, [str(number)], each=counts[name])
+    with pytest.raises(DatasetError, match=r"by the alphabet \(4 is neutral\)"):
+        build.read_data(tmp_path)
+    (tmp_path / "classes.json").write_text(json.dumps({"class_names": MIRROR}))
+    faces = build.read_data(tmp_path)
+    assert faces.class_names == MIRROR
+    seven = faces.with_classes(labels.SEVEN)
+    assert seven.part("Training").counts().tolist() == list(folders.COUNTS)
+
+
+def test_numbers_of_a_class_set_need_its_names(tmp_path):
+    make(tmp_path, "01")
+    with pytest.raises(DatasetError, match=r"0, 1 do not say which classes"):
+        build.read_data(tmp_path)
+    (tmp_path / "classes.json").write_text('{"class_names": ["happy", "disgust"]}')
+    faces = build.read_data(tmp_path)
+    assert faces.class_names == ("happy", "disgust") and np.array_equal(faces.pixels[0], noise(0))
+
+
+def test_contempt_makes_eight(tmp_path):
+    make(tmp_path, ("contempt", "neutrality", "happy"))
+    with pytest.raises(DatasetError, match="neutrality"):
+        build.read_data(tmp_path)
+    problems = []
+    faces = build.read_data(tmp_path, problems)
+    assert faces.class_names == labels.EIGHT and sorted(set(faces.labels)) == [3, 7]
+    assert len(problems) == 1 and "neutrality" in problems[0]
+
+
+def test_what_write_splits_writes_is_read_back(tmp_path):
+    faces = Dataset(
+        np.array([noise(k) for k in range(60)]), np.arange(60) % 2, np.array(USAGES)[np.arange(60) % 3],
+        ("happy+surprise", "rest"),
+    )  # fmt: skip
+    build.write_dataset(faces, tmp_path)
+    (tmp_path / "emotion_file.csv").unlink()
+    again = build.read_data(tmp_path)
+    assert again.class_names == faces.class_names
+    for usage in USAGES:
+        for label in (0, 1):
+            one, two = (d.part(usage).pixels[d.part(usage).labels == label] for d in (faces, again))
+            assert np.array_equal(one, two)
+
+
+def test_any_picture_becomes_48_gray(tmp_path):
+    (tmp_path / "train" / "happy").mkdir(parents=True)
+    big = noise(1, (90, 70, 3))
+    images.write_image(tmp_path / "train" / "happy" / "a.bmp", big)
+    images.write_image(tmp_path / "train" / "happy" / "b.jpg", noise(2))
+    (tmp_path / "train" / "happy" / "notes.txt").write_text("no picture")
+    (tmp_path / "train" / "happy" / "._b.jpg").write_bytes(b"a Mac leaves these")
+    faces = build.read_data(tmp_path)
+    assert len(faces) == 2 and np.array_equal(faces.pixels[0], images.face_input(big))
+
+
+def test_bad_pictures_are_named_and_stop_no_other(tmp_path):
+    make(tmp_path, ("happy", "sad"), each=3)
+    whole = (tmp_path / "train" / "sad" / "im1.png").read_bytes()
+    (tmp_path / "train" / "sad" / "im1.png").write_bytes(whole[:300])
+    (tmp_path / "test" / "happy" / "im0.png").write_bytes(b"")
+    with pytest.raises(DatasetError, match=r"train/sad/im1\.png"):
+        build.read_data(tmp_path)
+    problems = []
+    assert len(build.read_data(tmp_path, problems)) == 10
+    assert [line.split(":")[0] for line in problems] == ["train/sad/im1.png", "test/happy/im0.png"]
+    for file in tmp_path.glob("*/*/*.png"):
+        file.write_bytes(b"x")
+    with pytest.raises(DatasetError, match="no picture in it can be read"):
+        build.read_data(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        (("happy", "3"), "names and of numbers"),
+        (("joy", "rage"), "joy"),
+        ("0123457", "do not say which"),
+        ((), "no pictures"),
+    ],
+)
+def test_bad_folders(tmp_path, names, words):
+    make(tmp_path, names, each=1)
+    with pytest.raises(DatasetError, match=words) as caught:
+        build.read_data(tmp_path)
+    assert "\n" not in str(caught.value)
+
+
+def test_classes_json_too_short_for_the_numbers(tmp_path):
+    make(tmp_path, "012")
+    (tmp_path / "classes.json").write_text('["happy", "sad"]')
+    with pytest.raises(DatasetError, match="class folder 2, but there are 2 classes"):
+        build.read_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["emotion_file.csv", "fer2013.csv.gz", "icml_face_data.csv", "fer2013/fer2013.csv"]
+)
+def test_a_folder_with_a_csv(tmp_path, name):
+    make(tmp_path, ("happy", "sad"))
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    faces = build.from_drawn(7, 1, labels.SEVEN)
+    build.write_fer2013(faces, tmp_path / name)
+    assert np.array_equal(build.read_data(tmp_path).pixels, faces.pixels)
+    assert np.array_equal(build.read_data(tmp_path / name).pixels, faces.pixels)
+
+
+def test_a_folder_of_stage_02(tmp_path):
+    make(tmp_path, ("happy",), (".",))
+    (tmp_path / "faces.csv").write_text("face,emotion\nhappy/im1.png,happy\n")
+    assert np.array_equal(build.read_data(tmp_path).pixels, [noise(1)])
+
+
+def test_both_ways_give_the_same_data_set(tmp_path):
+    """FER2013 as CSV, and as the folders that it was turned into."""
+    faces = split(build.from_drawn(70, 4, labels.SEVEN), seed=1)
+    build.write_fer2013(faces, tmp_path / "fer2013.csv")
+    build.write_splits(faces, tmp_path / "folders")
+    one, two = build.read_data(tmp_path / "fer2013.csv"), build.read_data(tmp_path / "folders")
+    order = np.lexsort((one.labels, [USAGES.index(u) for u in one.usage]))
+    assert np.array_equal(one.pixels[order], two.pixels) and np.array_equal(one.labels[order], two.labels)
+
+
+# --- a file that changes, classes that are too small ------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["f.csv", "f.csv.gz"])
+def test_a_csv_that_changes_while_it_is_read(tmp_path, monkeypatch, name):
+    """Its first bytes, already read: no row looks broken, and the faces are of two files."""
+    path = tmp_path / name
+    build.write_fer2013(build.from_drawn(70, 4, labels.SEVEN), path)
+    assert len(build.read_fer2013(path)) == 70
+    parse = fer2013._parse_rows
+
+    def meanwhile(texts):
+        with path.open("r+b") as file:
+            file.write(b"X")
+        os.utime(path, ns=(1, 1))
+        return parse(texts)
+
+    monkeypatch.setattr(fer2013, "_parse_rows", meanwhile)
+    for problems in (None, []):
+        path.touch()
+        with path.open("r+b") as file:
+            file.write(b"\x1f" if name.endswith("gz") else b"e")
+        with pytest.raises(DatasetError, match=r"f\.csv.*changed while it was read"):
+            build.read_fer2013(path, problems=problems)
+
+
+def test_a_csv_replaced_while_it_is_read_is_the_old_one(tmp_path, monkeypatch):
+    """Whoever writes beside and renames disturbs nobody."""
+    path = tmp_path / "f.csv"
+    build.write_fer2013(build.from_drawn(40, 4, labels.SEVEN), path)
+    parse = fer2013._parse_rows
+
+    def slow(texts):
+        (tmp_path / "new").write_bytes(b"other")
+        (tmp_path / "new").replace(path)
+        return parse(texts)
+
+    monkeypatch.setattr(fer2013, "_parse_rows", slow)
+    assert len(build.read_fer2013(path)) == 40
+
+
+@pytest.mark.parametrize(
+    ("counts", "words"),
+    [
+        ([0] * 7, "no face of angry"),
+        ([9, 0, 0, 0, 0, 0, 0], "only angry of"),
+        ([9, 1, 9, 9, 9, 9, 0], r"\(at least 2\): disgust 1, neutral 0"),
+    ],
+)
+def test_too_small_classes_are_named(counts, words):
+    y = np.repeat(np.arange(7), counts)
+    pixels = np.array([noise(k) for k in range(len(y))], np.uint8).reshape(-1, 48, 48)
+    data = Dataset(pixels, y, np.full(len(y), "Training"))
+    with pytest.raises(DatasetError, match=words):
+        check_classes(data, 2)
+    with pytest.raises(DatasetError, match=words):
+        split_off(data, 0.1)
+
+
+def test_copies_of_one_picture_are_one_picture():
+    y = np.repeat(np.arange(2), 6)
+    data = Dataset(
+        np.array([noise(k) for k in range(6)] + [noise(9)] * 6), y, np.full(12, "Training"), ("happy", "sad")
+    )
+    with pytest.raises(DatasetError, match="sad 1"):
+        split_off(data, 0.2)
+
+
+def test_collect_says_which_class_is_too_small_and_leaves_what_was_there(tmp_path):
+    faces = build.from_drawn(40, 1, labels.SEVEN)
+    build.build_dataset(None, "", labels.SEVEN, 60, 7, tmp_path / "out")
+    before = (tmp_path / "out" / "emotion_file.csv").read_bytes()
+    build.write_fer2013(faces.select(faces.labels == 3), tmp_path / "happy.csv")
+    for extra, data, words in ((2, "", r"\(at least 3\)"), (0, tmp_path / "happy.csv", "only happy")):
+        with pytest.raises(DatasetError, match=words):
+            build.build_dataset(None, data, labels.SEVEN, extra, 7, tmp_path / "out")
+    with pytest.raises(DatasetError, match="no face of sad, fear"):
+        build.collect(None, tmp_path / "happy.csv", ("sad", "fear"))
+    assert (tmp_path / "out" / "emotion_file.csv").read_bytes() == before

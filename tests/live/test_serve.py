@@ -1,0 +1,579 @@
+"""The server, real and on this machine: what it answers, what it refuses and how, that it keeps nothing and ends."""
+
+import http.client
+import io
+import json
+import os
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.parse
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import requests
+from click.testing import CliRunner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ferlib import synth
+from ferlib.cli import cli
+from ferlib.common import images
+from ferlib.common.errors import BadInputError
+from ferlib.common.labels import SEVEN
+from ferlib.live import serve
+from ferlib.live.serve import limits, workers
+from ferlib.live.serve.server import _detectors, open_server
+from tests.tools import soak_server
+
+HAAR = "frontalface_default"
+PHOTO = next(p for p in map(synth.draw_photo, range(60)) if len(p.faces) == 2)
+JPEG = images.encode_jpeg(PHOTO.image)
+SMALL = serve.Limits(bytes=400_000, pixels=1_000_000, request_seconds=1, pictures=3)
+
+
+class Fake:
+    """A model that reads every face as happy, 87.5 %, and notes whether two threads are in it at once."""
+
+    name, class_names, input_shape = "fake", SEVEN, (48, 48, 1)
+
+    def __init__(self, seconds=0.0):
+        self.seconds, self.inside, self.together = seconds, 0, False
+
+    def predict(self, faces):
+        self.inside += 1
+        self.together |= self.inside > 1
+        time.sleep(self.seconds)
+        self.inside -= 1
+        row = np.full(7, 0.125 / 6, np.float32)
+        row[SEVEN.index("happy")] = 0.875
+        return np.tile(row, (len(faces), 1))
+
+
+@pytest.fixture(scope="module")
+def url():
+    with serve.running(Fake(), detector=HAAR, limits=SMALL) as server:
+        yield server.url
+
+
+def picture(format, size=(40, 30), mode="RGB", **options):
+    buffer = io.BytesIO()
+    Image.new(mode, size).save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def png_of(width, height):
+    """A PNG of a few bytes whose header promises a large picture."""
+    chunk = lambda kind, data: (  # noqa: E731
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+    )
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0))
+    return b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", zlib.compress(b"\0" * 1000)) + chunk(b"IEND", b"")
+
+
+# --- good answers --------------------------------------------------------------------------------------------
+
+
+def test_upload_answers_as_system_e(url):
+    answer = requests.post(f"{url}/upload", files={"file": ("me.jpg", JPEG, "image/jpeg")})
+    told = answer.json()
+    assert answer.status_code == 200
+    assert (told["prediction"], told["confidence"]) == ("happiness", "87.5%")
+    assert len(told["faces"]) == 2
+    names = {"anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral"}
+    assert set(told["faces"][0]["probabilities"]) == names
+
+
+def test_upload_without_a_face_names_nothing(url):
+    told = requests.post(f"{url}/upload", files={"file": picture("PNG")}).json()
+    assert told == {"prediction": None, "confidence": None, "faces": []}
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Content-Type": "image/jpeg"}, {"Content-Type": "application/x-www-form-urlencoded"}]
+)
+def test_raw_bytes_are_read_whatever_their_type_says(url, headers):
+    told = requests.post(f"{url}/api/predict", data=JPEG, headers=headers).json()
+    assert (told["width"], told["height"]) == PHOTO.image.shape[1::-1]
+    assert told["left_out"] == 0 and len(told["faces"]) == 2
+    first = told["faces"][0]
+    assert first["emotion"] == "happy" and first["probability"] == 0.875
+    assert list(first["probabilities"]) == list(SEVEN)
+    assert first["box"] in [[int(v) for v in face["box"]] for face in told["faces"]]
+    x, y, w, h = first["box"]
+    assert x >= 0 and y >= 0 and x + w <= told["width"] and y + h <= told["height"]
+
+
+def test_several_files_are_answered_in_their_order_and_one_bad_one_stops_no_other(url):
+    files = [("file", JPEG), ("file", b"GIF89a"), ("file", picture("WEBP"))]
+    answer = requests.post(f"{url}/api/predict", files=files)
+    good, bad, empty = answer.json()["pictures"]
+    assert answer.status_code == 200
+    assert len(good["faces"]) == 2 and "GIF" in bad["error"] and empty["faces"] == []
+
+
+def test_a_chunked_body_is_read(url):
+    parts = [JPEG[k : k + 1000] for k in range(0, len(JPEG), 1000)]
+    assert len(requests.post(f"{url}/api/predict", data=iter(parts)).json()["faces"]) == 2
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP"])
+def test_the_formats(url, format):
+    assert requests.post(f"{url}/api/predict", data=picture(format)).json()["faces"] == []
+
+
+def test_health_names_the_model(url):
+    told = requests.get(f"{url}/healthz").json()
+    assert told["status"] == "ok" and told["model"] == "fake" and tuple(told["classes"]) == SEVEN
+
+
+def test_the_page_and_all_it_needs_come_from_here(url):
+    page = requests.get(url)
+    assert page.headers["Content-Type"].startswith("text/html")
+    assert "http" not in page.text.replace("http-equiv", "")
+    for name, kind in (("page.css", "text/css"), ("page.js", "javascript")):
+        assert f"static/{name}" in page.text
+        assert kind in requests.get(f"{url}/static/{name}").headers["Content-Type"]
+
+
+def test_faces_over_the_limit_are_counted_not_read():
+    class Seen(Fake):
+        most = 0
+
+        def predict(self, faces):
+            self.most = max(self.most, len(faces))
+            return super().predict(faces)
+
+    model = Seen()
+    with serve.running(model, detector=HAAR, limits=replace(SMALL, faces=1)) as server:
+        told = requests.post(f"{server.url}/api/predict", data=JPEG).json()
+    assert len(told["faces"]) == 1 and told["left_out"] == 1 and model.most == 1
+
+
+# --- refusals ------------------------------------------------------------------------------------------------
+
+ZIP = b"PK\x03\x04" + bytes(100)
+BAD = {
+    "empty": (b"", 400, "empty"),
+    "html": (b"<html><body>hello</body></html>", 415, "no JPEG, PNG, WebP, GIF or BMP"),
+    "zip": (ZIP, 415, "no JPEG"),
+    "tiff": (picture("TIFF"), 415, "no JPEG"),
+    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n", 415, "no JPEG"),
+    "svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", 415, "no JPEG"),
+    "text": (b"ein Bild", 415, "no JPEG"),
+    "jpeg beginning": (b"\xff\xd8\xff\xe0", 400, "JPEG picture is broken"),
+    "png beginning": (b"\x89PNG\r\n\x1a\n", 400, "PNG picture is broken"),
+    "gif beginning": (b"GIF89a", 400, "GIF picture is broken"),
+    "webp beginning": (b"RIFF\x00\x00\x00\x00WEBPVP8 ", 400, "WEBP picture is broken"),
+    "riff, not webp": (b"RIFF\x24\x00\x00\x00WAVEfmt ", 415, "no JPEG"),
+    "cut jpeg": (JPEG[: len(JPEG) // 2], 400, "not a whole picture"),
+    "cut png": (picture("PNG", (200, 200))[:-30], 400, "not a whole picture"),
+    "bomb": (png_of(30_000, 30_000), 413, "million pixels"),
+    "bomb, larger than Pillow opens": (png_of(2**31 - 1, 2**31 - 1), 413, "million pixels"),
+    "too many pixels": (picture("PNG", (1001, 1000)), 413, "1001×1000 pixels"),
+    "too many bytes": (JPEG + bytes(400_000), 413, "larger than 0.4 MB"),
+    "far too many bytes": (bytes(5_000_000), 413, "larger than 0.4 MB"),
+}
+
+
+def assert_refused(answer, status, words):
+    assert answer.status_code == status, answer.text
+    assert answer.headers["Content-Type"] == "application/json"
+    line = answer.json()["error"]
+    assert words in line and "\n" not in line and len(line) < 200
+    assert "/" + "tmp" not in line and "0x" not in line
+    for name in ("Content-Security-Policy", "X-Content-Type-Options", "Referrer-Policy"):
+        assert name in answer.headers
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(("data", "status", "words"), BAD.values(), ids=BAD)
+@pytest.mark.parametrize("way", ["raw", "upload", "several", "chunked"])
+def test_what_is_no_picture_gets_one_clear_line(url, data, status, words, way):
+    if way == "upload":
+        answer = requests.post(f"{url}/upload", files={"file": ("x.jpg", data)})
+    elif way == "several":
+        answer = requests.post(f"{url}/api/predict", files={"file": ("x.jpg", data)})
+    elif way == "raw":
+        answer = requests.post(f"{url}/api/predict", data=data)
+    else:
+        answer = requests.post(
+            f"{url}/api/predict", data=(data[k : k + 50_000] for k in range(0, len(data), 50_000))
+        )
+    assert_refused(answer, status, words)
+
+
+FORMS = {
+    "no field": ("/upload", {"data": {"x": "1"}}, 400, "form field 'file'"),
+    "another field": ("/upload", {"files": {"picture": JPEG}}, 400, "form field 'file'"),
+    "a text for a file": ("/upload", {"files": {"file": (None, "x")}}, 400, "form field 'file'"),
+    "two files": ("/upload", {"files": [("file", JPEG), ("file", JPEG)]}, 400, "/api/predict"),
+    "no form at all": ("/upload", {"data": JPEG}, 400, "form field 'file'"),
+    "a torn form": (
+        "/upload",
+        {"data": b"--x\r\nnothing", "headers": {"Content-Type": "multipart/form-data; boundary=x"}},
+        400,
+        "form field 'file'",
+    ),
+    "a form without boundary": (
+        "/api/predict",
+        {"data": JPEG, "headers": {"Content-Type": "multipart/form-data"}},
+        400,
+        "0 pictures",
+    ),
+    "too many files": ("/api/predict", {"files": [("file", JPEG[:9]) for _ in range(4)]}, 400, "4 pictures"),
+    "far too many fields": ("/api/predict", {"files": [(str(k), b"x") for k in range(500)]}, 413, "larger"),
+}
+
+
+@pytest.mark.parametrize(("path", "sent", "status", "words"), FORMS.values(), ids=FORMS)
+def test_forms_that_do_not_fit(url, path, sent, status, words):
+    assert_refused(requests.post(url + path, **sent), status, words)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "words"),
+    [
+        ("GET", "/nothing", 404, "/healthz"),
+        ("GET", "/static/../app.py", 404, "no such page"),
+        ("GET", "/static/%2e%2e/app.py", 404, "no such page"),
+        ("GET", "/static/..%2f..%2f..%2fpyproject.toml", 404, "no such page"),
+        ("GET", "/static//etc/passwd", 404, "no such page"),
+        ("GET", "/static/page.js%00.html", 404, "no such page"),
+        ("GET", "/upload", 405, "POST"),
+        ("DELETE", "/api/predict", 405, "POST"),
+        ("PUT", "/", 405, "PUT"),
+    ],
+)
+def test_other_addresses(url, method, path, status, words):
+    place = urllib.parse.urlsplit(url)
+    with requests.Session() as session:  # requests would tidy the path up
+        request = session.prepare_request(requests.Request(method, url))
+        request.url = f"http://{place.netloc}{path}"
+        assert_refused(session.send(request), status, words)
+
+
+@pytest.mark.parametrize(
+    "name", ["../../../tmp/x.jpg", "/etc/passwd", "C:\\x.jpg", "a\u202eb.jpg", "x" * 3000, ""]
+)
+def test_a_clients_file_name_is_never_used(url, name, monkeypatch):
+    opened = []
+    real = io.open
+    monkeypatch.setattr("builtins.open", lambda *a, **k: (opened.append(a[0]), real(*a, **k))[1])
+    body = b'--b\r\nContent-Disposition: form-data; name="file"; filename="%b"\r\n\r\n' % name.encode()
+    body += JPEG + b"\r\n--b--\r\n"
+    answer = requests.post(
+        f"{url}/upload", data=body, headers={"Content-Type": "multipart/form-data; boundary=b"}
+    )
+    assert answer.status_code in (200, 400)
+    assert answer.status_code == 200 or not name  # without a file name it is no file
+    assert not [path for path in opened if isinstance(path, str) and name and name in path]
+
+
+def raw_exchange(url, data, wait=5.0):
+    """What the server answers to bytes that may be no HTTP."""
+    place = urllib.parse.urlsplit(url)
+    with socket.create_connection((place.hostname, place.port), timeout=wait) as connection:
+        connection.sendall(data)
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.read()
+
+
+@pytest.mark.parametrize(
+    ("data", "status"),
+    [
+        (b"HELLO\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nbroken header\r\n\r\n", 400),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000 + b"\r\n\r\n", 431),
+        (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
+        (b"POST /upload HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
+        (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
+        (b"POST /upload HTTP/1.1\r\nContent-Length: 99999999999\r\n\r\nabc", 413),
+    ],
+)
+def test_what_is_hardly_http_is_answered_in_json_too(url, data, status):
+    told, body = raw_exchange(url, data)
+    assert told == status and list(json.loads(body)) == ["error"]
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"GET / HT", b"POST /upload HTTP/1.1\r\nContent-Length: 1000\r\n\r\nab"]
+)
+def test_who_drips_bytes_gets_408_in_time(url, beginning):
+    place, started = urllib.parse.urlsplit(url), time.monotonic()
+    with socket.create_connection((place.hostname, place.port), timeout=20) as connection:
+        connection.sendall(beginning)
+        connection.settimeout(0.1)
+        got = b""
+        while time.monotonic() - started < 20 and b"\r\n\r\n" not in got:
+            try:
+                got += connection.recv(4096)
+            except TimeoutError:
+                connection.sendall(b"x")  # never silent, never done
+    assert b" 408 " in got.split(b"\r\n")[0]
+    assert 0.9 < time.monotonic() - started < 15
+
+
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+@given(st.data())
+def test_flipped_and_cut_pictures_are_answered(url, data):
+    format = data.draw(st.sampled_from(["JPEG", "PNG", "WEBP", "GIF", "BMP"]))
+    body = bytearray(picture(format, (16, 12)))
+    for _ in range(data.draw(st.integers(0, 6))):
+        body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
+    body = bytes(body[: data.draw(st.integers(0, len(body)))])
+    answer = requests.post(f"{url}/api/predict", data=body)
+    assert answer.status_code in (200, 400, 413, 415)
+    assert answer.status_code == 200 or answer.json()["error"]
+
+
+# --- full, slow, together ------------------------------------------------------------------------------------
+
+
+def test_a_full_server_says_so_and_when_to_come_again():
+    with serve.running(Fake(0.6), detector=HAAR, limits=replace(SMALL, at_once=2)) as server:
+        answers = []
+        send = lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))  # noqa: E731
+        threads = [threading.Thread(target=send) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        time.sleep(0.3)
+        assert requests.get(f"{server.url}/healthz", timeout=5).json()["status"] == "ok"
+        for thread in threads:
+            thread.join()
+        assert {a.status_code for a in answers} == {200, 503}
+        for answer in answers:
+            if answer.status_code == 503:
+                assert_refused(answer, 503, "busy")
+                assert int(answer.headers["Retry-After"]) >= 1
+        send()
+        assert answers[-1].status_code == 200
+
+
+def test_who_waits_too_long_is_sent_away():
+    waiting = replace(SMALL, wait_seconds=0.2)
+    with serve.running(Fake(1.0), detector=HAAR, limits=waiting) as server:
+        answers = []
+        send = lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))  # noqa: E731
+        threads = [threading.Thread(target=send) for _ in range(12)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert {a.status_code for a in answers} == {200, 503}
+
+
+def test_bodies_of_all_requests_together_are_held_to_a_limit():
+    place_for_one = replace(SMALL, bytes_held=500_000, request_seconds=10)
+    with serve.running(Fake(), detector=HAAR, limits=place_for_one) as server:
+        place = urllib.parse.urlsplit(server.url)
+        head = b"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 390000\r\n\r\n"
+        with socket.create_connection((place.hostname, place.port)) as first:
+            first.sendall(head + bytes(389_000))  # its last bytes do not come yet
+            until = time.monotonic() + 5
+            while server.held() < 389_000 and time.monotonic() < until:
+                time.sleep(0.02)
+            status, body = raw_exchange(server.url, head + bytes(300_000))
+            assert status == 503 and "busy" in json.loads(body)["error"]
+            first.sendall(bytes(1000))
+            assert b" 415 " in first.recv(100)
+        assert requests.post(f"{server.url}/api/predict", data=JPEG).status_code == 200
+
+
+def test_model_and_detectors_are_never_used_by_two_threads_at_once(monkeypatch):
+    inside, clash = [], []
+
+    def watched(image, model, detector):
+        if id(detector) in inside:
+            clash.append(detector)
+        inside.append(id(detector))
+        model.predict(np.zeros((1, 48, 48), np.uint8))
+        time.sleep(0.01)
+        inside.remove(id(detector))
+        return []
+
+    monkeypatch.setattr(workers, "read_faces", watched)
+    model = Fake(0.005)
+    table = workers.Desk(model, [object(), object(), object()], SMALL)
+    threads = [
+        threading.Thread(target=lambda: [table.read(picture("PNG")) for _ in range(10)]) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not clash and not model.together
+
+
+def test_a_failure_of_ours_is_said_without_its_inside(caplog):
+    class Broken(Fake):
+        def predict(self, faces):
+            if faces.any():
+                raise RuntimeError("secret: /home/me")
+            return super().predict(faces)
+
+    with serve.running(Broken(), detector=HAAR, limits=SMALL) as server:
+        answer = requests.post(f"{server.url}/api/predict", data=JPEG)
+        assert_refused(answer, 500, "its log says where")
+        assert "secret" not in answer.text and "secret" in caplog.text
+        assert requests.post(f"{server.url}/api/predict", data=picture("PNG")).status_code == 200
+
+
+# --- nothing is kept, all ends -------------------------------------------------------------------------------
+
+
+def test_no_picture_reaches_the_disk(tmp_path, monkeypatch):
+    """Forms and bodies over Werkzeug's and waitress' thresholds, and no temporary file is opened."""
+
+    def refuse(*_args, **_named):
+        raise AssertionError("a temporary file was opened")
+
+    for name in ("TemporaryFile", "NamedTemporaryFile", "SpooledTemporaryFile", "mkstemp"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    monkeypatch.setattr("werkzeug.formparser.SpooledTemporaryFile", refuse)
+    rng = np.random.default_rng(3)
+    large = io.BytesIO()
+    Image.fromarray(rng.integers(0, 256, (400, 500, 3), np.uint8)).save(large, "BMP")
+    with serve.running(Fake(), detector=HAAR) as server:
+        assert len(large.getvalue()) > 550_000
+        for path, sent in (
+            ("/upload", {"files": {"file": large.getvalue()}}),
+            ("/api/predict", {"data": large.getvalue()}),
+        ):
+            assert requests.post(server.url + path, **sent).status_code == 200
+
+
+def test_a_server_ends_with_its_block_and_frees_its_port():
+    before = threading.active_count()
+    with serve.running(Fake(), detector=HAAR) as server:
+        port = server.bound_port
+        assert requests.get(server.url + "/healthz").ok
+        session = requests.Session()
+        session.get(server.url)  # a connection that stays open
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2)
+    assert threading.active_count() <= before
+    with serve.running(Fake(), port=port, detector=HAAR) as again:
+        assert requests.get(again.url + "/healthz").ok
+
+
+def test_a_request_in_work_is_answered_before_the_end():
+    answers = []
+    with serve.running(Fake(0.8), detector=HAAR) as server:
+        sender = threading.Thread(
+            target=lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))
+        )
+        sender.start()
+        time.sleep(0.4)
+    sender.join()
+    assert answers[0].status_code == 200
+
+
+def test_it_listens_on_this_machine_only_unless_told_otherwise():
+    server = open_server(Fake(), detector=HAAR)
+    try:
+        assert server.socket.getsockname()[0] == "127.0.0.1"
+    finally:
+        server.stop()
+        server.run()
+
+
+@pytest.mark.parametrize(
+    ("host", "port"), [("127.0.0.1", "taken"), ("no.such.host.invalid", 0), ("127.0.0.1", 70000)]
+)
+def test_an_address_that_cannot_be_had(host, port):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1] if port == "taken" else port
+        with pytest.raises(BadInputError, match="cannot listen on"):
+            open_server(Fake(), host, port, HAAR)
+
+
+SCRIPT = f"""
+from ferlib.live.serve import serve
+from tests.live.test_serve import Fake
+serve(Fake(), '127.0.0.1', 0, '{HAAR}')
+"""
+
+
+@pytest.mark.parametrize(
+    ("command", "number"),
+    [
+        (["-m", "ferlib", "serve", "--port", "0", "--detector", HAAR], signal.SIGINT),
+        (["-c", SCRIPT], signal.SIGTERM),
+    ],
+    ids=["command line, SIGINT", "SIGTERM"],
+)
+def test_it_says_where_it_is_and_stops_on_a_signal(command, number):
+    with subprocess.Popen(
+        [sys.executable, "-u", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            url = process.stdout.readline().split()[0]
+            assert url.startswith("http://127.0.0.1:")
+            told = requests.post(f"{url}/upload", files={"file": JPEG}).json()
+            assert told["prediction"] and told["confidence"].endswith("%")
+            process.send_signal(number)
+            out, errors = process.communicate(timeout=120)
+        finally:
+            process.kill()
+    assert process.returncode == 0 and out.splitlines()[-1] == "stopped" and "Traceback" not in errors
+
+
+def test_a_network_address_is_pointed_out(monkeypatch):
+    monkeypatch.setattr("ferlib.model.bundle.load_bundle", lambda _folder, form: Fake())
+    monkeypatch.setattr("ferlib.live.serve.serve", lambda *_args, **_named: None)
+    told = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
+    assert told.exit_code == 0 and "others can reach this page" in told.output
+    assert "others" not in CliRunner().invoke(cli, ["serve"]).output
+
+
+def test_a_small_soak():
+    """What `tests/tools/soak_server.py` does, at a hundredth of its size."""
+    with serve.running(Fake(), detector=HAAR, limits=replace(SMALL, at_once=8)) as server:
+        good = soak_server.good_pictures(server.url, count=48, clients=8, different=6)
+        assert good.lost == 0 and set(good.statuses) <= {200, 503} and good.statuses[200] == 48
+        bad = soak_server.broken_uploads(server.url, count=40, clients=8, limits=SMALL)
+        assert not [status for status in bad.statuses if status >= 500 and status != 503]
+        assert bad.statuses[400] and bad.statuses[413] and bad.statuses[415] and bad.statuses[408]
+        assert requests.post(f"{server.url}/api/predict", data=JPEG).status_code == 200
+
+
+def test_limits_are_looked_up_before_anything_is_decoded(monkeypatch):
+    monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
+    with pytest.raises(limits.Refused, match="million pixels"):
+        limits.check_picture(png_of(20_000, 20_000), serve.Limits())
+
+
+def test_auto_decides_once_and_gives_detectors_of_one_kind(monkeypatch):
+    asked = []
+
+    def load(name, say):
+        asked.append(name)
+        if name == "auto":
+            say("no YuNet here")
+        return object()
+
+    monkeypatch.setattr("ferlib.live.serve.server.load_detector", load)
+    said = []
+    assert len({id(each) for each in _detectors("auto", 3, said.append)}) == 3
+    assert asked == ["auto", HAAR, HAAR] and said == ["no YuNet here"]
+
+
+@pytest.mark.skipif("FERLIB_YUNET" not in os.environ, reason="FERLIB_YUNET names no YuNet model")
+def test_yunet_finds_the_faces_of_several_clients_at_once():
+    with serve.running(Fake(), detector="auto") as server, ThreadPoolExecutor(6) as pool:
+        ask = lambda _: requests.post(f"{server.url}/api/predict", data=JPEG).json()["faces"]  # noqa: E731
+        answers = list(pool.map(ask, range(12)))
+    assert all(answer == answers[0] for answer in answers) and len(answers[0]) == 2

@@ -1,0 +1,188 @@
+"""The notebooks: their anatomy, their stored outputs by nbval, each alone in an empty checkout, other classes.
+
+nbval runs as a student would run it, in a process of its own, because it is a pytest run itself.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from ferlib.common import labels
+from ferlib.dataset import build
+from ferlib.dataset.splits import split
+from ferlib.pipeline import runner, stages
+
+ROOT = Path(__file__).resolve().parents[2]
+PATHS = [ROOT / "notebooks" / f"{name}.ipynb" for name in stages.NOTEBOOKS]
+NAMES = list(stages.NOTEBOOKS)
+
+
+def read(path):
+    return nbformat.read(path, as_version=4)
+
+
+def solutions(notebook):
+    """The python blocks of the folded solutions, in order."""
+    text = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    folded = re.findall(r"<details>(.*?)</details>", text, re.DOTALL)
+    return [code for block in folded for code in re.findall(r"```python\n(.*?)```", block, re.DOTALL)]
+
+
+def nbval(paths, work, *extra):
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "--nbval-lax",
+        "--nbval-current-env",
+    ]
+    options = [
+        "--nbval-sanitize-with",
+        str(ROOT / "tests" / "nbval.cfg"),
+        "--nbval-cell-timeout",
+        "600",
+        *extra,
+    ]
+    environment = {**os.environ, "FERLIB_TEST_WORK": str(work), "PYDEVD_DISABLE_FILE_VALIDATION": "1"}
+    return subprocess.run(
+        [*command, *options, *map(str, paths)], capture_output=True, text=True, env=environment
+    )
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory):
+    """What git holds, and nothing else: no work folders, no leftovers."""
+    folder = tmp_path_factory.mktemp("checkout")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / name).is_file():
+            shutil.copy2(ROOT / name, folder / name)
+    return folder
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_anatomy(path):
+    notebook = read(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert notebook.cells[0].cell_type == "markdown" and notebook.cells[0].source.startswith("# ")
+    assert sum("parameters" in cell.metadata.get("tags", []) for cell in code) == 1
+    assert sum("NBVAL_CHECK_OUTPUT" in cell.source for cell in code) >= 5
+    assert len(solutions(notebook)) >= 3
+    assert "You will learn" in prose and "You learned" in prose
+    assert notebook.metadata["kernelspec"]["name"] == "python3"
+    assert not any("sys.path" in cell.source for cell in code)
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_stored_outputs_are_fresh_whole_and_nobodys(path):
+    notebook = read(path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    outputs = [output for cell in code for output in cell.outputs]
+    assert not any(output.output_type == "error" or output.get("name") == "stderr" for output in outputs)
+    text = json.dumps(outputs)
+    assert not re.search(r"(?<![\w./:])/(?:root|home|Users|tmp|work|farm|mnt|var)/", text)
+    assert str(ROOT) not in text
+
+
+@pytest.mark.parametrize("path", PATHS, ids=NAMES)
+def test_parameters_are_those_of_the_stages(path):
+    cell = next(c for c in read(path).cells if "parameters" in c.metadata.get("tags", []))
+    found = {}
+    exec(cell.source, found)
+    for name, value in (
+        ("SEED", stages.SEED),
+        ("COUNT", stages.PICTURES),
+        ("EXTRA_FACES", stages.EXTRA_FACES),
+    ):
+        assert found.get(name, value) == value
+    for name in ("DATA", "MODEL"):
+        assert found.get(name, "") == ""
+
+
+def test_nbval_in_one_walk(tmp_path):
+    done = nbval(PATHS, tmp_path)
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert "failed" not in done.stdout and re.search(r"\d+ passed", done.stdout)
+    report = json.loads((tmp_path / "data" / "evaluation" / "metrics.json").read_text())
+    assert report["accuracy"] >= 0.85, (
+        "the model of the walk reads less than 85 % of drawn faces it never saw"
+    )
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_alone_in_an_empty_checkout_with_the_solutions(name, checkout, tmp_path, monkeypatch):
+    monkeypatch.setenv("FERLIB_WORK", str(tmp_path))
+    notebook = read(checkout / "notebooks" / f"{name}.ipynb")
+    if name == "04_cnn_train":
+        cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+        cell.source += "\nEPOCHS = 2"
+    added = [nbformat.v4.new_code_cell(code) for code in solutions(notebook)]
+    notebook.cells.extend(added)
+    NotebookClient(
+        notebook,
+        timeout=600,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(checkout / "notebooks")}},
+    ).execute()
+    assert len(added) >= 3
+
+
+def test_a_changed_stored_number_makes_nbval_fail(tmp_path, checkout):
+    path = checkout / "notebooks" / "01_crawl.ipynb"
+    notebook = read(path)
+    changed = False
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            if (
+                not changed
+                and "NBVAL_CHECK_OUTPUT" in cell.source
+                and "170 results" in output.get("text", "")
+            ):
+                output["text"] = output["text"].replace("170 results", "171 results")
+                changed = True
+    assert changed, "no checked cell shows how many results were looked at"
+    copy = checkout / "notebooks" / "changed.ipynb"
+    nbformat.write(notebook, copy)
+    done = nbval([copy], tmp_path)
+    copy.unlink()
+    assert done.returncode == 1 and "171 results" in done.stdout
+
+
+def test_two_classes_have_their_route(tmp_path, monkeypatch):
+    """System A's story, happy against the rest, from the labels to the live view."""
+    monkeypatch.setenv("FERLIB_WORK", str(tmp_path))
+    small = {"CLASSES": "happy,rest", "EXTRA_FACES": 200, "EPOCHS": 1}
+    results = runner.run_notebooks(NAMES[1:], small, tmp_path / "run", lambda line: None)
+    assert [result.name for result in results] == NAMES[1:]
+    report = json.loads((tmp_path / "data" / "evaluation" / "metrics.json").read_text())
+    assert report["class_names"] == ["happy", "rest"]
+    folders = [path.name for path in (tmp_path / "data" / "faces").iterdir() if path.is_dir()]
+    assert sorted(folders) == ["happy", "rest"]
+
+
+def test_a_fer2013_file_without_privatetest_rows_runs_03_to_06(tmp_path, monkeypatch):
+    monkeypatch.setenv("FERLIB_WORK", str(tmp_path / "work"))
+    faces = split(build.from_drawn(420, 11, labels.SEVEN), (0.8, 0.2, 0.0), seed=1)
+    build.write_fer2013(faces, tmp_path / "fer2013.csv.gz")
+    results, page = runner.run_series(str(tmp_path / "fer2013.csv.gz"), {"EPOCHS": 1}, lambda line: None)
+    assert [result.name for result in results] == NAMES[2:]
+    report = json.loads((tmp_path / "work" / "data" / "evaluation" / "metrics.json").read_text())
+    assert report["usage"] == "PublicTest" and report["n"] == (faces.usage == "PublicTest").sum()
+    assert "PublicTest" in page.with_name("05_evaluate_confusion.html").read_text(encoding="utf-8")
+    for file in page.parent.glob("*.html"):
+        loads = re.findall(r'(?:src|href)="(https?:)?//', file.read_text(encoding="utf-8"))
+        assert not any("script" in load for load in loads)
