@@ -232,7 +232,8 @@ class LabelQueue:
 
     def confirm(self) -> None:
         """Accept the guesses of the picture, call it done, and go on. BadInputError where a box has neither label
-        nor guess; a picture without boxes is one without a face."""
+        nor guess; a picture without boxes is one without a face.
+        """
         name = self._here()
         marks = [m if m.emotion else replace(m, emotion=m.guess, tags=m.guess) for m in self.marks]
         bare = [str(k) for k, mark in enumerate(marks, start=1) if not mark.emotion]

@@ -74,7 +74,7 @@ def predict(
     if not (csv_path or annotated or chart or timeline):
         raise BadInputError("nothing to write: give --csv, --annotated, --chart or --timeline")
     loaded = bundle.load_bundle(model or shipped_bundle(), form="fastest")
-    found = load_detector(detector, say=click.echo)
+    found = load_detector(detector)
     if films:
         report = live.predict_film(
             films[0],
@@ -122,7 +122,7 @@ def webcam(source, model, detector, views, emoji, smoothing) -> None:
 
     opened = window.open_window()
     loaded = bundle.load_bundle(model or shipped_bundle(), form="fastest")
-    found = load_detector(detector, say=click.echo)
+    found = load_detector(detector)
     count, rate = window.show_live(opened, loaded, found, window.source_of(source), views, emoji, smoothing)
     click.echo(f"{count} frames, {rate:.0f} a second")
 
@@ -141,4 +141,4 @@ def serve(host: str, port: int, model: Path | None, detector: str) -> None:
     loaded = bundle.load_bundle(model or shipped_bundle(), form="fastest")
     if host not in ("127.0.0.1", "localhost", "::1"):
         click.echo(f"{host}: others can reach this page; README.md says how to protect it", err=True)
-    serve.serve(loaded, host, port, detector, say=click.echo)
+    serve.serve(loaded, host, port, detector)

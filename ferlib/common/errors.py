@@ -1,12 +1,18 @@
-"""The family of errors that a caller may want to tell apart.
+"""The family of errors, and how everything that is left out is named.
 
-Each message says what was wrong, the value, and what to do. The command line prints it on one
-line and ends with `exit_code`.
+Each message says what was wrong, the value, and what to do. The command line prints it on one line
+and ends with `exit_code`. What is left out but does not end the work is logged as a warning of the
+logger "ferlib": one line each, many of a kind in one line. The command line prints these lines on stderr.
 """
+
+import logging
+from collections.abc import Iterable, Sequence
+
+logger = logging.getLogger("ferlib")
 
 
 class FerlibError(Exception):
-    """A failure of ours, or of the machine."""
+    """A failure of ferlib, or of the machine."""
 
     exit_code = 1
 
@@ -34,8 +40,37 @@ class DatasetError(BadInputError):
 
 
 class BundleError(BadInputError):
-    """A model folder that is not whole, or does not fit what was asked."""
+    """A model folder that is not complete, or does not fit what was asked."""
 
 
 class CrawlError(BadInputError):
     """A source of pictures that does not answer as it should."""
+
+
+def check_choice(what: str, value: object, choices: Iterable[object]) -> None:
+    """Check that a value is one of the known ones.
+
+    Args:
+        what: What the value names, for the message: "network", "detector".
+        value: The value to check.
+        choices: The values that are allowed, in the order of the message.
+
+    Raises:
+        BadInputError: The value is none of the choices; the message lists them.
+    """
+    known = list(choices)
+    if value not in known:
+        raise BadInputError(f"unknown {what} {value!r}; known are {', '.join(map(str, known))}")
+
+
+def warn_each(lines: Sequence[str], most: int = 10) -> None:
+    """Log what was left out, one warning per line, with the count of the lines beyond the first ones.
+
+    Args:
+        lines: One line per problem, each with the file or row and the reason.
+        most: How many lines are logged before the rest is only counted.
+    """
+    for line in lines[:most]:
+        logger.warning(line)
+    if len(lines) > most:
+        logger.warning("… and %d more like these", len(lines) - most)

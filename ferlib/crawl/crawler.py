@@ -29,7 +29,7 @@ from ferlib.crawl.sources.openverse import OpenverseSource
 
 
 def progress_bar(total: int, unit: str, quiet: bool = False) -> tqdm:
-    """tqdm's bar: on stderr in a terminal, as one line of output in a notebook, nothing when quiet.
+    """Tqdm's bar: on stderr in a terminal, as one line of output in a notebook, nothing when quiet.
 
     tqdm's own notebook bar is a live widget, of which nothing is left when the notebook is stored;
     its plain bar leaves a line for each step.

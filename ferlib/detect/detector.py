@@ -1,13 +1,12 @@
 """Faces in a picture: find them with a Haar cascade or with YuNet. Cutting them out: `ferlib.annotate.crop`."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
 from ferlib.common.boxes import Box
-from ferlib.common.errors import BadInputError, FerlibError
+from ferlib.common.errors import BadInputError, FerlibError, logger
 from ferlib.common.images import to_gray
 from ferlib.detect.yunet import YuNet, model_file
 
@@ -15,11 +14,11 @@ Detector = cv2.CascadeClassifier | YuNet
 """What `load_detector` gives and `detect_faces` takes. It must not be shared between threads."""
 
 
-def load_detector(name: str = "auto", say: Callable[[str], object] = print) -> Detector:
+def load_detector(name: str = "auto") -> Detector:
     """A face detector by name: `"yunet"`, or a Haar cascade as in `load_cascade`.
 
     `"auto"` is YuNet where its model file is there or can be fetched (see `yunet.model_file`), else Haar
-    `frontalface_default`, with one line through `say`. Load it once and pass it on. Raises BadInputError for
+    `frontalface_default`, with a warning. Load it once and pass it on. Raises BadInputError for
     an unknown name, and for a file in `FERLIB_YUNET` that is no such model; FerlibError where `"yunet"` was
     asked for and cannot be had.
     """
@@ -32,7 +31,7 @@ def load_detector(name: str = "auto", say: Callable[[str], object] = print) -> D
     except FerlibError as error:
         if name == "yunet":
             raise
-        say(f"{error} Faces are found by the Haar cascade frontalface_default instead.")
+        logger.warning("%s Faces are found by the Haar cascade frontalface_default instead.", error)
         return load_cascade()
 
 

@@ -1,6 +1,7 @@
 """YuNet, a small convolutional network that finds faces: W. Wu, H. Peng, S. Yu, "YuNet: A Tiny
 Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). OpenCV runs it; its model file
-is part of the OpenCV zoo (MIT licence)."""
+is part of the OpenCV zoo (MIT licence).
+"""
 
 import os
 from pathlib import Path

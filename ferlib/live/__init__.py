@@ -8,7 +8,7 @@ from ferlib.live.film import FilmReport, follow, predict_film, read_frames, read
 from ferlib.live.folder import picture_files, predict_paths
 from ferlib.live.tables import readings_rows, table_writer, write_table
 from ferlib.live.tracking import Follower, Tracker, smooth
-from ferlib.model.predictor import VIEWS, Reader, face_views, for_classes, probabilities_of
+from ferlib.model.predictor import VIEWS, Predictor, face_views, for_classes, probabilities_of
 from ferlib.model.recognise import RULES, FaceReading, read_faces, read_picture, system_a_faces
 
 __all__ = [
@@ -17,7 +17,7 @@ __all__ = [
     "FaceReading",
     "FilmReport",
     "Follower",
-    "Reader",
+    "Predictor",
     "Tracker",
     "face_views",
     "follow",

@@ -17,7 +17,7 @@ from ferlib.live.figures import (
 from ferlib.live.tables import columns_of, readings_rows, table_writer
 from ferlib.live.tracking import Follower
 from ferlib.live.video import Frame, frames
-from ferlib.model.predictor import Reader
+from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import FaceReading, read_faces
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
@@ -28,7 +28,7 @@ Read = Iterable[tuple[Frame, list[FaceReading]]]
 
 
 def read_frames(
-    stream: Iterable[Frame], bundle: Reader, detector: Detector | None = None, views: str = "one"
+    stream: Iterable[Frame], bundle: Predictor, detector: Detector | None = None, views: str = "one"
 ) -> Iterator[tuple[Frame, list[FaceReading]]]:
     """Each frame with its faces; the detector is loaded once.
 
@@ -66,7 +66,7 @@ def video_table(read: Read, class_names: Sequence[str]) -> pd.DataFrame:
 
 def read_video(
     source: str | int | os.PathLike,
-    bundle: Reader,
+    bundle: Predictor,
     detector: Detector | None = None,
     views: str = "one",
     seconds: float | None = None,
@@ -92,7 +92,7 @@ class FilmReport:
 
 def predict_film(
     path: str | os.PathLike,
-    bundle: Reader,
+    bundle: Predictor,
     detector: Detector | None = None,
     views: str = "one",
     weight: float = 0.3,

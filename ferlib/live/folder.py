@@ -10,7 +10,7 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError, ImageError
 from ferlib.detect.detector import Detector, default_detector
 from ferlib.live.tables import columns_of, readings_rows
-from ferlib.model.predictor import Reader
+from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import FaceReading, read_faces
 
 _NAMED = 10  # problems named in one message
@@ -55,7 +55,7 @@ def _is_picture(path: Path) -> bool:
 
 def predict_paths(
     paths: Iterable[str | os.PathLike],
-    bundle: Reader,
+    bundle: Predictor,
     detector: Detector | None = None,
     views: str = "one",
     progress: Callable[[list[Path]], Iterable[Path]] = iter,

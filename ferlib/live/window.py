@@ -17,7 +17,7 @@ from ferlib.detect.detector import Detector
 from ferlib.live.film import follow, read_frames
 from ferlib.live.overlay import draw_readings
 from ferlib.live.video import FILM, camera_number, frames
-from ferlib.model.predictor import Reader
+from ferlib.model.predictor import Predictor
 
 TITLE = "ferlib - q quits"
 _QUIT = (ord("q"), ord("Q"), 27)  # 27: the escape key
@@ -59,7 +59,7 @@ def open_window(title: str = TITLE) -> Window:
 
 def show_live(
     window: Window,
-    bundle: Reader,
+    bundle: Predictor,
     detector: Detector,
     source: str | int = 0,
     views: str = "one",

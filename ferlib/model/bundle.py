@@ -13,7 +13,6 @@ import os
 import platform
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +20,7 @@ import numpy as np
 from ferlib import __version__
 from ferlib.common import labels
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import BadInputError, BundleError
+from ferlib.common.errors import BundleError, check_choice
 from ferlib.model.metadata import (
     _CUT_UNKNOWN,
     _NO_METRICS,
@@ -35,27 +34,7 @@ from ferlib.model.metadata import (
     read_metadata,
     write_history,
 )
-from ferlib.model.predictor import averaged
-
-
-@dataclass(frozen=True)
-class Bundle:
-    """A loaded model with what it needs to be used rightly."""
-
-    name: str
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, int, int]
-    metadata: dict
-    model: object
-    _call: object
-
-    def predict(self, faces: np.ndarray, flip: bool = False, batch_size: int = 256) -> np.ndarray:
-        """Probabilities of each class, float32 (n, classes); n may be zero.
-
-        faces: uint8 (n, h, w) gray, h and w as in `input_shape`, 0 to 255. With `flip` the mean of
-        the face and its mirror image, which reads a little better than the face alone.
-        """
-        return averaged(self._call, faces, self.input_shape, len(self.class_names), flip, batch_size)
+from ferlib.model.predictor import Bundle
 
 
 def save_bundle(
@@ -135,8 +114,7 @@ def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1
     `metrics.json` carry its headline figures as `metrics`. Raises BundleError with what is missing or does not fit.
     """
     folder = Path(folder)
-    if form not in (*FORMS, "fastest"):
-        raise BadInputError(f"unknown form {form!r} of a model; known are {', '.join(FORMS)} and fastest")
+    check_choice("form of a model", form, (*FORMS, "fastest"))
     metadata = read_metadata(folder)
     if form == "fastest":
         form = _fastest(folder, metadata)

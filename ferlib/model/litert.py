@@ -4,7 +4,6 @@ Made by `ferlib.train.export`; run by the interpreter of the `ai-edge-litert` pa
 """
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
@@ -13,32 +12,13 @@ import numpy as np
 from ferlib.common.backend import silenced_stderr
 from ferlib.common.errors import BadInputError, BundleError, FerlibError
 from ferlib.model.metadata import FORMS, check_fit, file_hash, read_metadata
-from ferlib.model.predictor import averaged
+from ferlib.model.predictor import Bundle
+
+BATCH = 8
+"""Faces per call: the maps of eight still fit into the processor's cache; with 64 a face takes twice as long."""
 
 
-@dataclass(frozen=True)
-class LiteRT:
-    """A loaded LiteRT model; where a `ferlib.model.bundle.Bundle` is asked for, this will do.
-
-    The interpreter serves one call at a time; further threads wait for their turn.
-    """
-
-    name: str
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, int, int]
-    metadata: dict
-    _call: object
-
-    def predict(self, faces: np.ndarray, flip: bool = False, batch_size: int = 8) -> np.ndarray:
-        """Probabilities of each class, float32 (n, classes), as `ferlib.model.bundle.Bundle.predict`.
-
-        Batches are small: what the network computes for eight faces still fits the processor's cache, for
-        64 it no longer does, and a face takes twice as long.
-        """
-        return averaged(self._call, faces, self.input_shape, len(self.class_names), flip, batch_size)
-
-
-def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int = 1) -> LiteRT:
+def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int = 1) -> Bundle:
     """Read the LiteRT form of a bundle and check its hash, input and output.
 
     `folder`: of a bundle, or of what `ferlib export` left; `form`: "litert", "int8", or None for int8
@@ -70,7 +50,7 @@ def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int
     names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
     call, takes, gives = open_model(path.read_bytes(), threads)
     check_fit(path, takes, gives, shape, names)
-    return LiteRT(folder.name, names, shape, metadata, call)
+    return Bundle(folder.name, names, shape, metadata, None, call, BATCH)
 
 
 _FILES = (FORMS["litert"], FORMS["int8"])

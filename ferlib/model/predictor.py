@@ -1,114 +1,154 @@
-"""A model as a reader of faces: which classes it answers in, and how often it is shown a face."""
+"""A trained network in use: what it is asked, and test-time augmentation."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 
 from ferlib.common import images
-from ferlib.common.errors import BadInputError, ImageError
+from ferlib.common.errors import ImageError, check_choice
 from ferlib.common.labels import pick_probabilities
 
-VIEWS = ("one", "flip", "three")
-"""How often a face is shown to the model: as it is; also mirrored; or in system A's three views."""
+TTA = ("none", "flip", "three", "ten")
+"""Test-time augmentation by name: which versions of a face a network is shown; their answers are averaged.
+
+`"none"`: the face as it is. `"flip"`: also mirrored. `"three"`: system A's three views, see `face_views`.
+`"ten"`: five shifts of two pixels (none, left, right, up, down), each also mirrored.
+"""
 
 
-class Reader(Protocol):
-    """What is needed of a model: `ferlib.model.bundle.Bundle`, or anything with these three."""
+class Predictor(Protocol):
+    """What is needed of a model: a `Bundle`, or anything with these three."""
 
-    class_names: tuple[str, ...]
-    input_shape: tuple[int, int, int]
-
-    def predict(self, faces: np.ndarray) -> np.ndarray:
-        """uint8 (n, h, w), 0 to 255, to probabilities (n, k), rows summing to one."""
-
-
-@dataclass(frozen=True)
-class _Narrowed:
-    """A model that answers in other classes than it was trained for."""
-
-    model: Reader
-    class_names: tuple[str, ...]
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names of the columns of `predict`."""
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
-        return self.model.input_shape
+        """(height, width, 1) of a face."""
 
-    def predict(self, faces: np.ndarray) -> np.ndarray:
-        answers = self.model.predict(faces)
-        return pick_probabilities(answers, self.model.class_names, self.class_names).astype(np.float32)
+    def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
+        """Probabilities (n, classes), rows summing to one, of faces uint8 (n, height, width)."""
 
 
-def for_classes(bundle: Reader, class_names: Sequence[str]) -> Reader:
-    """The model, answering in `class_names`: merged classes are summed, classes left out are dropped.
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded model with what it needs to be used correctly; `ferlib.model.bundle.load_bundle` makes it.
 
-    What is left is scaled to a sum of one. Raises LabelError where the model cannot tell these apart.
+    Attributes:
+        name: The name of the bundle's folder.
+        class_names: The names of the classes, in the order of the model's outputs.
+        input_shape: (height, width, 1) of a face.
+        metadata: What metadata.json says.
+        model: The `keras.Model`; None for a LiteRT form.
     """
-    names = tuple(class_names)
-    if names == tuple(bundle.class_names):
-        return bundle
-    pick_probabilities(
-        np.ones((1, len(bundle.class_names))), bundle.class_names, names
-    )  # raises what it must
-    return _Narrowed(bundle, names)
+
+    name: str
+    class_names: tuple[str, ...]
+    input_shape: tuple[int, int, int]
+    metadata: dict
+    model: Any
+    _call: Callable[[np.ndarray], np.ndarray] = field(repr=False)
+    _batch_size: int = field(default=256, repr=False)
+
+    def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
+        """Predict the expressions of cropped faces.
+
+        Args:
+            faces: uint8 (n, height, width) gray, 0 to 255, sides as in `input_shape`; n may be zero.
+            tta: Test-time augmentation, a name of `TTA`.
+
+        Returns:
+            Probabilities, float32 (n, classes), each row summing to one.
+
+        Raises:
+            ImageError: The faces have another dtype or shape.
+            BadInputError: An unknown `tta`.
+        """
+        faces = np.asarray(faces)
+        height, width = self.input_shape[:2]
+        if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (height, width):
+            raise ImageError(
+                f"the model takes uint8 faces (n, {height}, {width}), got {faces.dtype} {faces.shape}"
+            )
+        check_choice("tta", tta, TTA)
+        if not len(faces):
+            return np.zeros((0, len(self.class_names)), np.float32)
+        views = augmented_views(faces, tta)
+        given = np.concatenate(views)
+        parts = [self._call(given[k : k + self._batch_size]) for k in range(0, len(given), self._batch_size)]
+        answers = np.concatenate(parts).reshape(len(views), len(faces), -1)
+        return answers.sum(axis=0) / len(views)
+
+
+def augmented_views(faces: np.ndarray, tta: str) -> list[np.ndarray]:
+    """The versions of faces that a network is shown.
+
+    Args:
+        faces: uint8 (n, height, width).
+        tta: A name of `TTA`.
+
+    Returns:
+        One array like `faces` per version.
+    """
+    if tta == "three":
+        return list(np.stack([face_views(face) for face in faces], axis=1))
+    shown = [faces]
+    if tta == "ten":
+        height, width = faces.shape[1:]
+        padded = np.pad(faces, ((0, 0), (2, 2), (2, 2)), mode="edge")
+        corners = ((2, 2), (2, 0), (2, 4), (0, 2), (4, 2))
+        shown = [padded[:, y : y + height, x : x + width] for y, x in corners]
+    return shown if tta == "none" else [*shown, *(view[:, :, ::-1] for view in shown)]
 
 
 def face_views(face: np.ndarray) -> np.ndarray:
-    """System A's three views of a face, (s, s) in, (3, s, s) out, uint8.
+    """System A's three views of a face: as it is, mirrored, and without hair and chin.
 
-    As it is; mirrored; and without hair and chin: of 48 rows, 2 to 44, stretched to full height.
+    Args:
+        face: uint8 (size, size).
+
+    Returns:
+        uint8 (3, size, size). The third view is rows 2 to 44 of 48, stretched to the full height.
     """
     size = len(face)
     cut = face[round(size * 2 / 48) : round(size * 45 / 48)]
     return np.stack([face, face[:, ::-1], images.resize(cut, (size, size))])
 
 
-def check_views(views: str) -> None:
-    """Raise BadInputError for views that are not in `VIEWS`."""
-    if views not in VIEWS:
-        raise BadInputError(f"views {views!r}: known are {', '.join(VIEWS)}")
+@dataclass(frozen=True)
+class _OtherClasses:
+    """A model that answers in other classes than it was trained for."""
+
+    model: Predictor
+    class_names: tuple[str, ...]
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        return self.model.input_shape
+
+    def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
+        answers = self.model.predict(faces, tta)
+        return pick_probabilities(answers, self.model.class_names, self.class_names).astype(np.float32)
 
 
-def probabilities_of(inputs: np.ndarray, bundle: Reader, views: str = "one") -> np.ndarray:
-    """Probabilities (n, k), float64, of faces uint8 (n, s, s), in one call of the model.
+def for_classes(model: Predictor, class_names: Sequence[str]) -> Predictor:
+    """A model that answers in other classes: merged classes are summed, classes left out are dropped.
 
-    With `views="flip"` the answers for the face and its mirror image are averaged. With `"three"` the three
-    answers for each face are summed, as system A does, and divided by three, so that a row still sums to one;
-    the order of the classes is the same either way. Raises BadInputError for other views.
+    Args:
+        model: The model.
+        class_names: The classes to answer in.
+
+    Returns:
+        The model, or one around it whose rows are scaled to a sum of one.
+
+    Raises:
+        LabelError: The model cannot tell these classes apart.
     """
-    check_views(views)
-    if views == "three":
-        shown = np.concatenate([face_views(face) for face in inputs])
-    elif views == "flip":
-        shown = np.stack([inputs, inputs[:, :, ::-1]], axis=1).reshape(-1, *inputs.shape[1:])
-    else:
-        shown = inputs
-    answers = np.asarray(bundle.predict(shown), dtype=np.float64)
-    return answers.reshape(len(inputs), len(shown) // len(inputs), -1).mean(axis=1)
-
-
-def averaged(
-    call: Callable[[np.ndarray], np.ndarray],
-    faces: np.ndarray,
-    input_shape: Sequence[int],
-    n_classes: int,
-    flip: bool,
-    batch_size: int,
-) -> np.ndarray:
-    """`Bundle.predict` with the forward pass given as `call`: uint8 (n, h, w) to float32 (n, classes).
-
-    A face and its mirror image go through the network in one call. Raises ImageError for other faces.
-    """
-    faces = np.asarray(faces)
-    height, width = input_shape[:2]
-    if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (height, width):
-        raise ImageError(
-            f"the model takes uint8 faces (n, {height}, {width}), got {faces.dtype} {faces.shape}"
-        )
-    if not len(faces):
-        return np.zeros((0, n_classes), np.float32)
-    given = np.concatenate([faces, faces[:, :, ::-1]]) if flip else np.ascontiguousarray(faces)
-    parts = [call(given[k : k + batch_size]) for k in range(0, len(given), batch_size)]
-    probabilities = np.concatenate(parts)
-    return (probabilities[: len(faces)] + probabilities[len(faces) :]) / 2 if flip else probabilities
+    names = tuple(class_names)
+    if names == tuple(model.class_names):
+        return model
+    pick_probabilities(np.ones((1, len(model.class_names))), model.class_names, names)  # raises what it must
+    return _OtherClasses(model, names)

@@ -82,7 +82,8 @@ def asset_ids(folder: str | os.PathLike) -> dict[str, str]:
 
 def asset_notes(folder: str | os.PathLike) -> dict[str, dict[str, bool]]:
     """Picture to what our labeller noted in its `*-asset.json`: `reviewed` (a person has said that it is
-    done), `excluded` (a person has taken it out); empty where it is not ours."""
+    done), `excluded` (a person has taken it out); empty where it is not ours.
+    """
     notes = {}
     for _, record in _readable(folder):
         asset = record["asset"]

@@ -26,7 +26,7 @@ from ferlib.detect.yunet import YuNet
 from ferlib.live.serve.app import build_app
 from ferlib.live.serve.limits import SECURITY_HEADERS, Limits, busy, error_body, too_large
 from ferlib.live.serve.workers import Desk
-from ferlib.model.predictor import Reader
+from ferlib.model.predictor import Predictor
 
 _DRAIN_SECONDS = 2
 _SPARE_THREADS = 4  # for the page, for /healthz, and to say that the server is busy
@@ -220,7 +220,7 @@ class Server(TcpWSGIServer):
 
 
 def open_server(
-    bundle: Reader,
+    bundle: Predictor,
     host: str = "127.0.0.1",
     port: int = 0,
     detector: str = "auto",
@@ -246,7 +246,7 @@ def _detectors(name: str, count: int, say: Callable[[str], object]) -> list[Dete
 
 @contextmanager
 def running(
-    bundle: Reader,
+    bundle: Predictor,
     port: int = 0,
     detector: str = "auto",
     limits: Limits | None = None,
@@ -263,7 +263,9 @@ def running(
         thread.join(15)
 
 
-def serve(bundle: Reader, host: str, port: int, detector: str, say: Callable[[str], object] = print) -> None:
+def serve(
+    bundle: Predictor, host: str, port: int, detector: str, say: Callable[[str], object] = print
+) -> None:
     """Answer until SIGINT or SIGTERM; to be called in the main thread of a process that does nothing else."""
     _give_memory_back()
     server = open_server(bundle, host, port, detector, say=say)

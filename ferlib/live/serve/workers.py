@@ -13,7 +13,7 @@ from ferlib.common import images
 from ferlib.common.errors import ImageError
 from ferlib.detect.detector import Detector
 from ferlib.live.serve.limits import Limits, Refused, busy, check_picture
-from ferlib.model.predictor import Reader
+from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import FaceReading, read_faces
 
 
@@ -36,7 +36,7 @@ class _Shared:
     `read_faces` with one view gives.
     """
 
-    def __init__(self, model: Reader, most: int):
+    def __init__(self, model: Predictor, most: int):
         self._model, self._most, self._turn = model, most, threading.Lock()
         self.class_names, self.input_shape = model.class_names, model.input_shape
 
@@ -55,7 +55,7 @@ class Desk:
     calls them is held a few times, not for each request.
     """
 
-    def __init__(self, model: Reader, detectors: Sequence[Detector], limits: Limits):
+    def __init__(self, model: Predictor, detectors: Sequence[Detector], limits: Limits):
         self.limits, self.class_names = limits, tuple(model.class_names)
         self._model = _Shared(model, limits.faces)
         self._places = threading.BoundedSemaphore(limits.at_once)

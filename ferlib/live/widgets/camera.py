@@ -45,7 +45,7 @@ _CELLS: weakref.WeakSet = weakref.WeakSet()
 class CameraCell(anywidget.AnyWidget):
     """The camera of the browser as a cell: picture, boxes, bars and a timeline; start, stop, save a face.
 
-    `bundle`: a loaded model (`ferlib.live.Reader`). `detector`: "yunet", "haar", or "auto", which is YuNet
+    `bundle`: a loaded model (`ferlib.live.Predictor`). `detector`: "yunet", "haar", or "auto", which is YuNet
     where its file is there. `folder`: where saved faces go, `myfaces.folder()` without one. Nothing is filmed
     before the start button, nothing is kept unless somebody ticks that they agree. Making a cell closes the
     kernel's other camera cells. `frame_count` and `last` (readings of the newest frame) say how far it came.
@@ -74,7 +74,7 @@ class CameraCell(anywidget.AnyWidget):
 
     def __init__(
         self,
-        bundle: live.Reader,
+        bundle: live.Predictor,
         views: str = "one",
         detector: str = "auto",
         folder: str | os.PathLike | None = None,

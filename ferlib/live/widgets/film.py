@@ -38,13 +38,13 @@ def stop_all() -> None:
 class LiveCell(ipywidgets.VBox):
     """The live picture as a widget; a thread of its own reads frames, so the kernel stays free.
 
-    `bundle`: a loaded model (`ferlib.live.Reader`); `source`: "film", a camera's number or a video
+    `bundle`: a loaded model (`ferlib.live.Predictor`); `source`: "film", a camera's number or a video
     file; `views`: "one", "flip" or "three". Making or starting a cell stops the others of the kernel. Methods may be
     called from any thread. `frame_count`, `fps`, `last` (frame, readings, annotated RGB picture)
     and `error` say how far it came.
     """
 
-    def __init__(self, bundle: live.Reader, source: str | int = FILM, views: str = "one", seed: int = 7):
+    def __init__(self, bundle: live.Predictor, source: str | int = FILM, views: str = "one", seed: int = 7):
         self._bundle, self._seed = bundle, seed
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
