@@ -1,20 +1,29 @@
-"""What stands behind and below a head: backgrounds and shoulders."""
+"""What is behind and below a head: backgrounds and shoulders."""
 
 import cv2
 import numpy as np
 
 from ferlib.synth.anatomy import Face
-from ferlib.synth.features import linear
-from ferlib.synth.grid import noise
+from ferlib.synth.grid import linear, noise
 
 
 def _dull(rng: np.random.Generator, low: int, high: int) -> np.ndarray:
-    """A colour such as walls and things have: RGB between two brightnesses, mixed half with gray."""
+    """A dull colour, such as walls have, in linear light; `low` and `high` limit its RGB."""
     return linear(0.4 * rng.integers(low, high, 3) + 0.6 * rng.integers(low, high))
 
 
 def background(rng: np.random.Generator, kind: str, width: int, height: int) -> np.ndarray:
-    """A blurred background of one of BACKGROUNDS: linear RGB, float32 (height, width, 3)."""
+    """Draw a blurred background.
+
+    Args:
+        rng: Source of the random numbers.
+        kind: One of `ferlib.synth.anatomy.BACKGROUNDS`.
+        width: Width in pixels.
+        height: Height in pixels.
+
+    Returns:
+        Linear RGB, float32 (height, width, 3).
+    """
     shape, span = (height, width), max(width, height)
     first, second = _dull(rng, 60, 235), _dull(rng, 30, 220)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
@@ -27,11 +36,7 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
     picture = (first * share[..., None] + second * (1 - share[..., None])).astype(np.float32)
     if kind == "foliage":
         leaf = linear((rng.integers(40, 90), rng.integers(80, 130), rng.integers(30, 60)))
-        depth = (
-            0.8
-            + 0.6 * noise(rng, shape, span / 22, span / 22)
-            + 0.3 * noise(rng, shape, span / 55, span / 55)
-        )
+        depth = 0.8 + 0.6 * noise(rng, shape, span / 22) + 0.3 * noise(rng, shape, span / 55)
         picture = leaf * np.maximum(depth, 0.08)[..., None] + 0.1 * picture
     if kind in ("bokeh", "night"):
         picture = picture * (0.5 if kind == "bokeh" else 0.12)
@@ -51,12 +56,22 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
     if sigma > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
     if kind == "wall":
-        picture *= (1 + 0.05 * noise(rng, shape, span / 30, span / 30))[..., None]
+        picture *= (1 + 0.05 * noise(rng, shape, span / 30))[..., None]
     return np.ascontiguousarray(picture, np.float32)
 
 
-def shoulders(canvas: np.ndarray, rng: np.random.Generator, face: Face, centre, per_mm: float) -> None:
-    """Clothed shoulders below a head, drawn on `canvas` (linear RGB, float32)."""
+def shoulders(
+    canvas: np.ndarray, rng: np.random.Generator, face: Face, centre: tuple[float, float], per_mm: float
+) -> None:
+    """Draw clothed shoulders below a head.
+
+    Args:
+        canvas: Linear RGB, float32 (h, w, 3); it is changed.
+        rng: Source of the random numbers.
+        face: The face; its pose and the colour of its clothes are used.
+        centre: Centre of its face box (x, y) in pixels.
+        per_mm: Pixels per mm.
+    """
     a = np.radians(face.roll) * 0.4
     u = np.array([-34, -60, -120, -175, -205, -215, 215, 205, 175, 120, 60, 34, 0])
     v = np.array([112, 124, 140, 158, 190, 400, 400, 190, 158, 140, 124, 112, 138])

@@ -1,16 +1,17 @@
-"""The shape of a head: where its features stand when action units pull, and its height towards the camera."""
+"""The shape of a head: where action units move its features, and its height towards the camera."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ferlib.synth.anatomy import Face
-from ferlib.synth.grid import Grid, bell, curve, ramp
+from ferlib.synth.anatomy import SKIN_TONES, Face
+from ferlib.synth.grid import Grid, Shape, bell, bells, curve, linear, noise, ramp
 
 EYE, MOUTH, NOSE = 31.5, 69.0, 46.0
-"""In mm below or beside the point between the pupils: half the pupils' distance, the lips' line, the nose's base."""
+"""In mm from the point between the pupils: half their distance, the line of the lips, the base of the nose."""
 
-# Half the head's width by height, and its front's height above the ear plane (rough means of adults).
+# By v in mm: half the width of the head, and the height of its front above the plane of the ears
+# (rough means of adults).
 _OUTLINE = np.array(
     [(-124, -8), (-121, 6), (-116, 22), (-107, 42), (-92, 58), (-72, 68), (-48, 72.5), (-15, 73), (10, 71), (35, 68),
      (58, 62), (76, 54), (91, 44), (103, 33), (109, 25.5), (113, 17), (115.5, 8), (116.5, 0), (119, -8)],
@@ -24,22 +25,50 @@ _DEPTH = np.array(
 
 @dataclass(frozen=True)
 class Pose:
-    """Where the movable parts stand, in mm: what action units and the face's own build make together."""
+    """Where the movable parts of a face are, from its action units and its build; `pose[unit]` is an intensity.
 
-    sides: tuple[float, float]  # strength of the picture's left and right side
-    units: dict
-    jaw: float  # how far the lower jaw has dropped
-    chin: float  # v of the chin
+    Attributes:
+        sides: Strength of the movements on the left and right of the picture, about 1.
+        units: Action unit to intensity, 0 to 1.
+        jaw: How far the lower jaw has dropped, in mm.
+        chin: v of the chin in mm.
+        nose_base: v of the base of the nose in mm.
+        nose_half: Half the width of the nose in mm.
+        cheek: How far the cheeks are raised, in mm.
+    """
+
+    sides: tuple[float, float]
+    units: dict[int, float]
+    jaw: float
+    chin: float
     nose_base: float
     nose_half: float
-    cheek: float  # how far the cheeks are raised
+    cheek: float
 
     def __getitem__(self, unit: int) -> float:
         return self.units.get(unit, 0.0)
 
+    def scaled(self, strength: float) -> "Pose":
+        """Scale all intensities, for one side of an asymmetric face.
+
+        Args:
+            strength: The factor.
+
+        Returns:
+            A pose that differs in its intensities only.
+        """
+        return replace(self, units={unit: value * strength for unit, value in self.units.items()})
+
 
 def pose_of(face: Face) -> Pose:
-    """The pose of a face's movable parts."""
+    """Compute the pose of the movable parts of a face.
+
+    Args:
+        face: The face.
+
+    Returns:
+        The pose.
+    """
     units = {unit: float(value) for unit, value in face.aus.items()}
     au = units.get
     jaw = 21 * au(26, 0) + 2.5 * au(25, 0) + 2 * au(16, 0)
@@ -54,22 +83,119 @@ def pose_of(face: Face) -> Pose:
     )
 
 
-def outline(face: Face, pose: Pose, v: np.ndarray) -> np.ndarray:
-    """Half the width of the head at heights `v`, in mm; 0 above and below it."""
-    rest = np.where(v > 55, 55 + (v - 55) * (116 - 55) / (pose.chin - 55), v)
+@dataclass(frozen=True)
+class Head:
+    """A head while it is painted: its parameters, and maps over the face plane that the painting changes.
+
+    Attributes:
+        face: The face.
+        pose: Its pose.
+        grid: The pixels of the maps.
+        rng: Source of the random numbers of the head.
+        tone: Mean colour of the skin in linear light, (3,).
+        skin: Colour of the face with eyes and mouth, but without hair, linear light, float32 (3, h, w).
+        colour: Colour of all that is put together, linear light, float32 (3, h, w).
+        height: Height towards the camera in mm, float32 (h, w).
+        cover: Coverage, 0 to 1, float32 (h, w).
+        gloss: Strength of the highlights, float32 (h, w).
+        shine: Light that is added after shading, such as the catch lights of the eyes, float32 (h, w).
+    """
+
+    face: Face
+    pose: Pose
+    grid: Grid
+    rng: np.random.Generator
+    tone: np.ndarray
+    skin: np.ndarray
+    colour: np.ndarray
+    height: np.ndarray
+    cover: np.ndarray
+    gloss: np.ndarray
+    shine: np.ndarray
+
+    @classmethod
+    def empty(cls, face: Face, scale: float) -> "Head":
+        """Make a head on which nothing is painted yet.
+
+        Args:
+            face: The face; its seed is that of the random numbers.
+            scale: Pixels per mm.
+
+        Returns:
+            The head.
+        """
+        grid, tone = Grid(scale), linear(SKIN_TONES[face.skin])
+        skin, colour = np.zeros((2, 3, *grid.shape), np.float32)
+        height = np.full(grid.shape, -25, np.float32)
+        maps = np.zeros((3, *grid.shape), np.float32)
+        return cls(
+            face, pose_of(face), grid, np.random.default_rng(face.seed), tone, skin, colour, height, *maps
+        )
+
+    def noise(self, cell_x: float, cell_y: float | None = None, least: float = 0.0) -> np.ndarray:
+        """Sample smooth noise over the grid.
+
+        Args:
+            cell_x: Width of its cells in mm.
+            cell_y: Height of its cells in mm; None for square cells.
+            least: The smallest size of a cell in pixels.
+
+        Returns:
+            Noise with a variance of about 1/2, float32 (h, w).
+        """
+        wide, high = (max(least, cell * self.grid.scale) for cell in (cell_x, cell_y or cell_x))
+        return noise(self.rng, self.grid.shape, wide, high)
+
+    def put(self, shape: Shape, colour: np.ndarray, height: float | np.ndarray) -> None:
+        """Lay something over what has been put together so far.
+
+        Args:
+            shape: Where it is.
+            colour: Linear light over the region of the shape, float32 (3, h, w).
+            height: Height in mm, a number or float32 over the region.
+        """
+        region, mask = shape
+        shape.lay(self.colour, colour)
+        self.height[region] += mask * (height - self.height[region])
+        self.cover[region] += mask * (1 - self.cover[region])
+
+
+def _at_rest(v: np.ndarray, pose: Pose) -> np.ndarray:
+    """Heights on the face at rest that a dropped jaw has moved to `v`."""
+    return np.where(v > 55, 55 + (v - 55) * (116 - 55) / (pose.chin - 55), v)
+
+
+def outline(head: Head, v: np.ndarray) -> np.ndarray:
+    """Compute half the width of a head.
+
+    Args:
+        head: The head.
+        v: Heights in mm, (n,).
+
+    Returns:
+        Half the width in mm, float32 (n,); negative above and below the head.
+    """
+    face, pose = head.face, head.pose
+    rest = _at_rest(v, pose)
     half = np.interp(rest, _OUTLINE[:, 0], _OUTLINE[:, 1])
     lower = ramp(rest, 30, 85)
     cheeks = 1 + 0.02 * pose[12] * bell(rest, 35, 18)
     return (half * face.width * (1 + (face.jaw - 1) * lower) * cheeks).astype(np.float32)
 
 
-def head(grid: Grid, face: Face, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
-    """The bare head: (height in mm, coverage 0..1), both float32 (h, w)."""
+def skull(head: Head) -> tuple[np.ndarray, np.ndarray]:
+    """Compute the bare head, without its features.
+
+    Args:
+        head: The head.
+
+    Returns:
+        Height in mm and coverage 0 to 1, both float32 (h, w).
+    """
+    grid = head.grid
     v = grid.v[:, 0]
-    half = outline(face, pose, v)
-    half = grid.blur(half[:, None], 1.5)
-    rest = np.where(v > 55, 55 + (v - 55) * (116 - 55) / (pose.chin - 55), v)
-    depth = np.interp(rest, _DEPTH[:, 0], _DEPTH[:, 1]).astype(np.float32)[:, None]
+    half = grid.blur(outline(head, v)[:, None], 1.5)
+    depth = np.interp(_at_rest(v, head.pose), _DEPTH[:, 0], _DEPTH[:, 1]).astype(np.float32)[:, None]
     across = np.minimum(np.abs(grid.u) / np.maximum(half, 0.5), 1.0)
     square = across * across
     height = depth * np.sqrt(np.maximum(1 - 0.35 * square - 0.65 * square * square, 0))
@@ -77,33 +203,40 @@ def head(grid: Grid, face: Face, pose: Pose) -> tuple[np.ndarray, np.ndarray]:
     return height, grid.blur(cover, 0.7)
 
 
-def relief(grid: Grid, face: Face, pose: Pose) -> np.ndarray:
-    """Brows' ridge, sockets, eyes, nose, cheeks, lips and chin on the head, in mm, float32 (h, w)."""
+def relief(head: Head) -> np.ndarray:
+    """Compute the relief of brow ridge, eye sockets, eyes, nose, cheeks, lips and chin on the head.
+
+    Args:
+        head: The head.
+
+    Returns:
+        Height above the bare head in mm, float32 (h, w).
+    """
+    grid, face, pose = head.grid, head.face, head.pose
     u, v = grid.u, grid.v
     build = 1.15 if face.brow_height < 1 else 0.9
     young = max(0.0, (16 - face.age) / 12)
     eye = EYE * face.eye_space
-    both = lambda at, spread: bell(u, -at, spread) + bell(u, at, spread)  # noqa: E731
-    z = 3.5 * build * (1 - young) * both(24, 14) * bell(v, -17 + 3 * pose[4] - 2 * pose[1], 6)
-    z = z + 2.0 * pose[4] * bell(u, 0, 9) * bell(v, -12, 8)  # the brows' muscle bunches between them
-    z = z - 9.5 * both(eye - 3, 14) * bell(v, -3, 9)
-    z = z - 2.5 * both(13, 6.5) * bell(v, 0, 8)  # the inner corners lie deep beside the nose
-    z = z + 6.0 * both(eye, 11) * bell(v, 0, 9)
-    z = z + (1.5 + 0.02 * max(0, face.age - 35) + 1.8 * pose[6] + pose[7]) * both(eye, 13) * bell(v, 13, 4)
+    z = 3.5 * build * (1 - young) * bells(u, 24, 14) * bell(v, -17 + 3 * pose[4] - 2 * pose[1], 6)
+    z = z + 2.0 * pose[4] * bell(u, 0, 9) * bell(v, -12, 8)  # the muscle bunches between the brows
+    z = z - 9.5 * bells(u, eye - 3, 14) * bell(v, -3, 9)
+    z = z - 2.5 * bells(u, 13, 6.5) * bell(v, 0, 8)  # the inner corners are deep beside the nose
+    z = z + 6.0 * bells(u, eye, 11) * bell(v, 0, 9)
+    bags = 1.5 + 0.02 * max(0, face.age - 35) + 1.8 * pose[6] + pose[7]
+    z = z + bags * bells(u, eye, 13) * bell(v, 13, 4)
     # the nose: a bridge that grows towards its tip, the wings, and a steep underside
     base, half = pose.nose_base, pose.nose_half
-    bridge = np.interp(
-        v[:, 0], (-14, -4, 8, base - 12, base - 6, base + 1, base + 8), (0, 2.5, 6, 14, 16, 10, 0)
-    )
+    bridge_v = (-14, -4, 8, base - 12, base - 6, base + 1, base + 8)
+    bridge = np.interp(v[:, 0], bridge_v, (0, 2.5, 6, 14, 16, 10, 0))
     bridge = grid.blur(bridge.astype(np.float32)[:, None], 1.5)
     spread = np.interp(v[:, 0], (-14, 5, base - 10, base), (9.5, 8.0, half * 0.5, half * 0.6))[:, None]
     z = z + (1 - 0.25 * young) * bridge * np.exp(-0.5 * (u / spread) ** 2)
-    z = z + 7.0 * both(half * 0.72, half * 0.24) * bell(v, base - 5, 5)
+    z = z + 7.0 * bells(u, half * 0.72, half * 0.24) * bell(v, base - 5, 5)
     # cheeks rise and bulge with AU6 and AU12
     up = pose.cheek
-    z = z + (3.0 + 1.4 * up) * both(38 * face.width, 14) * bell(v, 32 - 1.2 * up, 12)
-    z = z + 2.5 * both(56 * face.width, 10) * bell(v, 14, 10)
-    z = z - (1.5 + 0.03 * max(0, face.age - 30)) * both(52 * face.width, 10) * bell(v, 58, 16)
+    z = z + (3.0 + 1.4 * up) * bells(u, 38 * face.width, 14) * bell(v, 32 - 1.2 * up, 12)
+    z = z + 2.5 * bells(u, 56 * face.width, 10) * bell(v, 14, 10)
+    z = z - (1.5 + 0.03 * max(0, face.age - 30)) * bells(u, 52 * face.width, 10) * bell(v, 58, 16)
     # muzzle, the hollow below the lower lip, the chin
     low = pose.jaw
     z = z + 4.0 * bell(u, 0, 20) * bell(v, MOUTH - 3, 14)
@@ -113,13 +246,21 @@ def relief(grid: Grid, face: Face, pose: Pose) -> np.ndarray:
     return z.astype(np.float32)
 
 
-def creases(grid: Grid, face: Face, pose: Pose) -> np.ndarray:
-    """How deep the skin folds, in mm (about 0..2), float32 (h, w): age and action units draw the lines."""
+def creases(head: Head) -> np.ndarray:
+    """Compute the folds of the skin, which age and action units make.
+
+    Args:
+        head: The head.
+
+    Returns:
+        Depth in mm, about 0 to 2, float32 (h, w).
+    """
+    grid, face, pose = head.grid, head.face, head.pose
     depth = np.zeros(grid.shape, np.float32)
     old = float(np.clip((face.age - 28) / 40, 0, 1))
     base, half = pose.nose_base, pose.nose_half
 
-    def fold(u, v, width, amount, soft=0.8):
+    def fold(u: np.ndarray, v: np.ndarray, width: float, amount: float, soft: float) -> None:
         if amount > 0.05:
             region, mask = grid.line(*curve(u, v, 14), width, soft)
             depth[region] = np.maximum(depth[region], mask * np.float32(amount))
@@ -159,27 +300,23 @@ def creases(grid: Grid, face: Face, pose: Pose) -> np.ndarray:
         u = np.linspace(-span, span, 7)
         bow = v - 3 * inner * bell(u, 0, 15) - 2 * outer * bell(np.abs(u), 30, 12) + np.sin(u / 5 + k)
         fold(u, bow, 1.2, (0.75 + 0.5 * old) * lift + 0.4 * old, 0.9)
-    fold(
-        np.array([-9, 0, 9]),
-        MOUTH + 18 + 0.9 * pose.jaw + np.array([2.5, 0, 2.5]),
-        2.0,
-        0.4 + 0.8 * pose[23],
-        1.6,
-    )
+    chin_v = MOUTH + 18 + 0.9 * pose.jaw + np.array([2.5, 0, 2.5])
+    fold(np.array([-9, 0, 9]), chin_v, 2.0, 0.4 + 0.8 * pose[23], 1.6)
     return depth
 
 
 def mouth_corner(face: Face, pose: Pose) -> tuple[float, float]:
-    """The right mouth corner of an even mouth: (u, v) in mm."""
+    """Compute the right corner of a symmetric mouth.
+
+    Args:
+        face: The face.
+        pose: Its pose.
+
+    Returns:
+        u and v in mm.
+    """
     u = 26 * face.mouth_width + 10.5 * pose[12] + 8 * pose[20] - 4 * pose[23] + 2 * pose[15] + 2 * pose[9]
     if pose[26] > 0:  # a dropping jaw pulls the corners in, unless they are stretched
         u -= 5.5 * pose[26] * (1 - max(pose[12], pose[20]))
-    v = (
-        MOUTH * face.length
-        - 11.5 * pose[12]
-        + 10.5 * pose[15]
-        + 2 * pose[20]
-        + 0.3 * pose.jaw
-        - 1.5 * pose[9]
-    )
-    return u, v
+    v = MOUTH * face.length - 11.5 * pose[12] + 10.5 * pose[15] + 2 * pose[20] + 0.3 * pose.jaw
+    return u, v - 1.5 * pose[9]
