@@ -46,29 +46,17 @@ EMOTION_AUS = {
 """The EMFACS prototype of each expression: action unit to intensity, 0 to 1."""
 
 SKIN_TONES = (
-    (247, 221, 204),
-    (238, 203, 178),
-    (226, 184, 152),
-    (205, 158, 122),
-    (178, 130, 96),
-    (145, 101, 73),
-    (118, 80, 58),
-    (94, 63, 47),
-)
+    (247, 221, 204), (238, 203, 178), (226, 184, 152), (205, 158, 122),
+    (178, 130, 96), (145, 101, 73), (118, 80, 58), (94, 63, 47),
+)  # fmt: skip
 """Skin colours in white light, RGB 0 to 255, light to dark."""
 
 HAIR_COLOURS = (
-    (28, 23, 21),
-    (48, 34, 26),
-    (84, 57, 38),
-    (122, 88, 56),
-    (176, 140, 92),
-    (214, 186, 140),
-    (128, 62, 34),
-    (126, 122, 118),
-    (186, 184, 180),
-)
-"""Hair colours, RGB 0 to 255: blacks, browns, blonds, red, gray, white."""
+    (28, 23, 21), (48, 34, 26), (84, 57, 38), (122, 88, 56),  # blacks and browns
+    (176, 140, 92), (214, 186, 140),  # blonds
+    (128, 62, 34), (126, 122, 118), (186, 184, 180),  # red, gray, white
+)  # fmt: skip
+"""Hair colours, RGB 0 to 255."""
 
 HAIR_STYLES = ("bald", "crop", "short", "side", "curly", "fringe", "bob", "long", "bun", "scarf", "beanie")
 BEARDS = ("none", "stubble", "moustache", "goatee", "full")
@@ -242,14 +230,13 @@ def check_whole(what: str, value: int, low: int = 0, high: int | None = None) ->
 
 
 # Units that often accompany a prototype: (chance, unit, lowest, highest intensity).
-_COMPANIONS = {
+_COMPANIONS: dict[str, tuple[tuple[float, int, float, float], ...]] = {
     "happy": ((0.92, 25, 0.7, 1.0), (0.35, 26, 0.1, 0.5)),
     "angry": ((0.45, 9, 0.3, 0.7),),
     "disgust": ((0.75, 25, 0.5, 1.0), (0.9, 4, 0.5, 1.0), (0.8, 7, 0.5, 1.0), (0.3, 6, 0.3, 0.6)),
     "fear": ((1.0, 25, 0.5, 1.0),),
     "sad": ((0.3, 25, 0.3, 0.7), (0.6, 7, 0.4, 0.9)),
     "surprise": ((1.0, 25, 0.5, 1.0),),
-    "neutral": (),
 }
 
 
@@ -274,7 +261,7 @@ def sample_units(rng: np.random.Generator, emotion: str) -> dict[int, float]:
     units = {}
     for unit, level in EMOTION_AUS[emotion].items():
         units[unit] = float(np.clip(level * strength * rng.uniform(0.85, 1.1), 0, 1))
-    for chance, unit, low, high in _COMPANIONS[emotion]:
+    for chance, unit, low, high in _COMPANIONS.get(emotion, ()):
         draw, level = rng.random(), rng.uniform(low, high)
         if draw < chance:
             units[unit] = max(units.get(unit, 0.0), level)

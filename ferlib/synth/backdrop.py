@@ -35,7 +35,7 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
         second = first * 0.25
     picture = (first * share[..., None] + second * (1 - share[..., None])).astype(np.float32)
     if kind == "foliage":
-        leaf = linear((rng.integers(40, 90), rng.integers(80, 130), rng.integers(30, 60)))
+        leaf = linear(rng.integers((40, 80, 30), (90, 130, 60)))
         depth = 0.8 + 0.6 * noise(rng, shape, span / 22) + 0.3 * noise(rng, shape, span / 55)
         picture = leaf * np.maximum(depth, 0.08)[..., None] + 0.1 * picture
     if kind in ("bokeh", "night"):
@@ -45,14 +45,14 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
             glow = (0.5 * linear(rng.integers(110, 256, 3)) + 0.3).tolist()
             cv2.circle(picture, at, int(span * rng.uniform(0.02, 0.09)), glow, -1)
     if kind in ("window", "shelves"):
-        count = 3 if kind == "window" else 12
-        for _ in range(count):
-            left, top = rng.integers(-width // 4, width), rng.integers(-height // 4, height)
-            wide = int(span * (rng.uniform(0.2, 0.5) if kind == "window" else rng.uniform(0.04, 0.25)))
-            tall = int(span * (rng.uniform(0.3, 0.8) if kind == "window" else rng.uniform(0.08, 0.3)))
-            paint = (linear(rng.integers(190, 256, 3)) if kind == "window" else _dull(rng, 20, 220)).tolist()
-            cv2.rectangle(picture, (int(left), int(top)), (int(left) + wide, int(top) + tall), paint, -1)
-    sigma = {"studio": 0, "wall": 0, "foliage": 0.008, "bokeh": 0.008, "night": 0.008}.get(kind, 0.02) * span
+        window = kind == "window"
+        for _ in range(3 if window else 12):
+            left, top = int(rng.integers(-width // 4, width)), int(rng.integers(-height // 4, height))
+            right = left + int(span * rng.uniform(*((0.2, 0.5) if window else (0.04, 0.25))))
+            bottom = top + int(span * rng.uniform(*((0.3, 0.8) if window else (0.08, 0.3))))
+            paint = linear(rng.integers(190, 256, 3)) if window else _dull(rng, 20, 220)
+            cv2.rectangle(picture, (left, top), (right, bottom), paint.tolist(), -1)
+    sigma = {"studio": 0, "wall": 0, "window": 0.02, "shelves": 0.02}.get(kind, 0.008) * span
     if sigma > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
     if kind == "wall":

@@ -8,9 +8,9 @@ import numpy as np
 from ferlib.common.boxes import Box
 from ferlib.common.labels import SEVEN
 from ferlib.synth.anatomy import SKIN_TONES, Face, check_face, check_whole, sample_face
-from ferlib.synth.backdrop import background, shoulders
+from ferlib.synth.backdrop import background
 from ferlib.synth.grid import linear
-from ferlib.synth.render import BOX_MM, paint_head
+from ferlib.synth.render import paint_person
 
 SMALLEST, LARGEST = 32, 1024
 """Limits of the size of a picture that `draw_face` draws, in pixels."""
@@ -78,22 +78,6 @@ def metering(faces: Sequence[Face]) -> float:
     """
     light = [float(linear(SKIN_TONES[face.skin]).mean()) for face in faces]
     return float(np.clip((0.34 / np.mean(light)) ** 0.5, 0.6, 2.6))
-
-
-def paint_person(
-    canvas: np.ndarray, rng: np.random.Generator, face: Face, centre: tuple[float, float], box: float
-) -> None:
-    """Lay head and shoulders over a picture; what is outside the picture is cut off.
-
-    Args:
-        canvas: Linear RGB, float32 (h, w, 3); it is changed.
-        rng: Source of the random numbers for the clothes; those of the head come from the face's seed.
-        face: The face.
-        centre: Centre of the face box (x, y) in pixels.
-        box: Side of the face box in pixels.
-    """
-    shoulders(canvas, rng, face, centre, box / BOX_MM)
-    paint_head(canvas, face, centre, box)
 
 
 def draw_face(face: Face, size: int = 96, rng: np.random.Generator | None = None) -> np.ndarray:

@@ -1,35 +1,35 @@
 """The shape of a head: where action units move its features, and its height towards the camera."""
 
-from dataclasses import dataclass, replace
+from collections import defaultdict
 
 import numpy as np
 
 from ferlib.synth.anatomy import SKIN_TONES, Face
-from ferlib.synth.grid import Grid, Shape, bell, bells, curve, linear, noise, ramp
+from ferlib.synth.grid import Grid, Numbers, Shape, bell, bells, curve, linear, noise, ramp
 
 EYE, MOUTH, NOSE = 31.5, 69.0, 46.0
 """In mm from the point between the pupils: half their distance, the line of the lips, the base of the nose."""
 
 # By v in mm: half the width of the head, and the height of its front above the plane of the ears
 # (rough means of adults).
-_OUTLINE = np.array(
-    [(-124, -8), (-121, 6), (-116, 22), (-107, 42), (-92, 58), (-72, 68), (-48, 72.5), (-15, 73), (10, 71), (35, 68),
-     (58, 62), (76, 54), (91, 44), (103, 33), (109, 25.5), (113, 17), (115.5, 8), (116.5, 0), (119, -8)],
-    dtype=np.float32,
-)  # fmt: skip
-_DEPTH = np.array(
-    [(-121, 5), (-106, 40), (-86, 63), (-62, 75), (-30, 79), (-5, 75), (20, 76), (48, 80), (68, 82), (88, 79),
-     (104, 79), (113, 70), (120, 48)], dtype=np.float32
-)  # fmt: skip
+_OUTLINE = np.array([
+    (-124, -8), (-121, 6), (-116, 22), (-107, 42), (-92, 58), (-72, 68), (-48, 72.5), (-15, 73), (10, 71), (35, 68),
+    (58, 62), (76, 54), (91, 44), (103, 33), (109, 25.5), (113, 17), (115.5, 8), (116.5, 0), (119, -8),
+], np.float32)  # fmt: skip
+_DEPTH = np.array([
+    (-121, 5), (-106, 40), (-86, 63), (-62, 75), (-30, 79), (-5, 75), (20, 76), (48, 80), (68, 82), (88, 79),
+    (104, 79), (113, 70), (120, 48),
+], np.float32)  # fmt: skip
 
 
-@dataclass(frozen=True)
 class Pose:
     """Where the movable parts of a face are, from its action units and its build; `pose[unit]` is an intensity.
 
+    Args:
+        face: The face.
+
     Attributes:
         sides: Strength of the movements on the left and right of the picture, about 1.
-        units: Action unit to intensity, 0 to 1.
         jaw: How far the lower jaw has dropped, in mm.
         chin: v of the chin in mm.
         nose_base: v of the base of the nose in mm.
@@ -37,55 +37,36 @@ class Pose:
         cheek: How far the cheeks are raised, in mm.
     """
 
-    sides: tuple[float, float]
-    units: dict[int, float]
-    jaw: float
-    chin: float
-    nose_base: float
-    nose_half: float
-    cheek: float
+    def __init__(self, face: Face):
+        self._units = defaultdict(float, {unit: float(value) for unit, value in face.aus.items()})
+        self.sides = (1 + 0.12 * face.asymmetry, 1 - 0.12 * face.asymmetry)
+        self.jaw = 21 * self[26] + 2.5 * self[25] + 2 * self[16]
+        self.chin = 116 * face.length + 0.8 * self.jaw
+        self.nose_base = NOSE * face.nose_length * face.length - 4.5 * self[9]
+        self.nose_half = 17 * face.nose_width + 1.5 * self[12] + 2.0 * self[9]
+        self.cheek = 5 * self[6] + 3 * self[12] + 3 * self[9]
 
     def __getitem__(self, unit: int) -> float:
-        return self.units.get(unit, 0.0)
+        return self._units[unit]
 
-    def scaled(self, strength: float) -> "Pose":
+    def scaled(self, strength: float) -> defaultdict[int, float]:
         """Scale all intensities, for one side of an asymmetric face.
 
         Args:
             strength: The factor.
 
         Returns:
-            A pose that differs in its intensities only.
+            Action unit to intensity; 0 for units that are missing.
         """
-        return replace(self, units={unit: value * strength for unit, value in self.units.items()})
+        return defaultdict(float, {unit: value * strength for unit, value in self._units.items()})
 
 
-def pose_of(face: Face) -> Pose:
-    """Compute the pose of the movable parts of a face.
-
-    Args:
-        face: The face.
-
-    Returns:
-        The pose.
-    """
-    units = {unit: float(value) for unit, value in face.aus.items()}
-    au = units.get
-    jaw = 21 * au(26, 0) + 2.5 * au(25, 0) + 2 * au(16, 0)
-    return Pose(
-        sides=(1 + 0.12 * face.asymmetry, 1 - 0.12 * face.asymmetry),
-        units=units,
-        jaw=jaw,
-        chin=116 * face.length + 0.8 * jaw,
-        nose_base=NOSE * face.nose_length * face.length - 4.5 * au(9, 0),
-        nose_half=17 * face.nose_width + 1.5 * au(12, 0) + 2.0 * au(9, 0),
-        cheek=5 * au(6, 0) + 3 * au(12, 0) + 3 * au(9, 0),
-    )
-
-
-@dataclass(frozen=True)
 class Head:
     """A head while it is painted: its parameters, and maps over the face plane that the painting changes.
+
+    Args:
+        face: The face; its seed is that of the random numbers.
+        scale: Pixels per mm.
 
     Attributes:
         face: The face.
@@ -101,36 +82,13 @@ class Head:
         shine: Light that is added after shading, such as the catch lights of the eyes, float32 (h, w).
     """
 
-    face: Face
-    pose: Pose
-    grid: Grid
-    rng: np.random.Generator
-    tone: np.ndarray
-    skin: np.ndarray
-    colour: np.ndarray
-    height: np.ndarray
-    cover: np.ndarray
-    gloss: np.ndarray
-    shine: np.ndarray
-
-    @classmethod
-    def empty(cls, face: Face, scale: float) -> "Head":
-        """Make a head on which nothing is painted yet.
-
-        Args:
-            face: The face; its seed is that of the random numbers.
-            scale: Pixels per mm.
-
-        Returns:
-            The head.
-        """
-        grid, tone = Grid(scale), linear(SKIN_TONES[face.skin])
-        skin, colour = np.zeros((2, 3, *grid.shape), np.float32)
-        height = np.full(grid.shape, -25, np.float32)
-        maps = np.zeros((3, *grid.shape), np.float32)
-        return cls(
-            face, pose_of(face), grid, np.random.default_rng(face.seed), tone, skin, colour, height, *maps
-        )
+    def __init__(self, face: Face, scale: float):
+        self.face, self.pose = face, Pose(face)
+        self.grid, self.rng = Grid(scale), np.random.default_rng(face.seed)
+        self.tone = linear(SKIN_TONES[face.skin])
+        self.skin, self.colour = np.zeros((2, 3, *self.grid.shape), np.float32)
+        self.height = np.full(self.grid.shape, -25, np.float32)
+        self.cover, self.gloss, self.shine = np.zeros((3, *self.grid.shape), np.float32)
 
     def noise(self, cell_x: float, cell_y: float | None = None, least: float = 0.0) -> np.ndarray:
         """Sample smooth noise over the grid.
@@ -260,46 +218,39 @@ def creases(head: Head) -> np.ndarray:
     old = float(np.clip((face.age - 28) / 40, 0, 1))
     base, half = pose.nose_base, pose.nose_half
 
-    def fold(u: np.ndarray, v: np.ndarray, width: float, amount: float, soft: float) -> None:
+    def fold(u: Numbers, v: Numbers, width: float, amount: float, soft: float) -> None:
         if amount > 0.05:
             region, mask = grid.line(*curve(u, v, 14), width, soft)
             depth[region] = np.maximum(depth[region], mask * np.float32(amount))
 
     mouth_u, mouth_v = mouth_corner(face, pose)
-    for side, strength in ((-1, pose.sides[0]), (1, pose.sides[1])):
+    eye = EYE * face.eye_space
+    for side, strength in zip((-1, 1), pose.sides, strict=True):
         smile = max(pose[12] * strength, 1.0 * pose[9], 0.6 * pose[20], 0.35 * pose[15])
         reach = mouth_u + 7 + 3 * smile
-        fold(
-            side * np.array([half - 1, half + 8 + 4 * smile, reach, reach - 2]),
-            np.array([base - 6 - 3 * pose[9], base + 5, mouth_v - 4, mouth_v + 8]),
-            3.0, 0.35 * old + 3.8 * smile + 0.12 * (face.age > 16), 2.7,
-        )  # fmt: skip
-        fold(
-            side * np.array([mouth_u + 2, mouth_u + 4, mouth_u + 3]),
-            np.array([mouth_v + 1, mouth_v + 9, mouth_v + 18]),
-            1.8, 1.7 * pose[15] * strength + 0.5 * old * (1 - pose[12]), 1.3,
-        )  # fmt: skip
-        eye = EYE * face.eye_space
-        fold(
+        u = side * np.array([half - 1, half + 8 + 4 * smile, reach, reach - 2])
+        v = np.array([base - 6 - 3 * pose[9], base + 5, mouth_v - 4, mouth_v + 8])
+        fold(u, v, 3.0, 0.35 * old + 3.8 * smile + 0.12 * (face.age > 16), 2.7)
+        u, v = side * np.array([mouth_u + 2, mouth_u + 4, mouth_u + 3]), mouth_v + np.array([1, 9, 18])
+        fold(u, v, 1.8, 1.7 * pose[15] * strength + 0.5 * old * (1 - pose[12]), 1.3)
+        u, v = (
             side * np.array([eye - 17, eye - 6, eye + 8]),
-            np.array([8, 13.5 - 2 * pose[6], 13 - 2 * pose[6]]),
-            1.4, 0.5 * old + 0.9 * pose[6] + 0.6 * pose[7] + 1.2 * pose[9] + 0.15, 1.0,
-        )  # fmt: skip
-        crow = (0.3 * old + 0.8 * pose[6] * (0.35 + old)) * strength
-        for rise in (-7, 0, 7):
-            fold(side * np.array([eye + 18, eye + 24, eye + 30]), np.array([-1 + rise * 0.3, rise * 0.7, rise * 1.3]),
-                 0.9, crow, 0.6)  # fmt: skip
-        fold(side * np.array([4.5, 5.0, 6.5]), np.array([-4, -13, -23]) - 2 * pose[1], 1.5,
-             2.3 * pose[4] * strength + 0.35 * old, 0.9)  # fmt: skip
+            np.array([8, 13.5, 13]) - np.array([0, 2, 2]) * pose[6],
+        )
+        fold(u, v, 1.4, 0.5 * old + 0.9 * pose[6] + 0.6 * pose[7] + 1.2 * pose[9] + 0.15, 1.0)
+        for rise in (-7, 0, 7):  # crow's feet
+            u, v = side * np.array([eye + 18, eye + 24, eye + 30]), rise * np.array([0.3, 0.7, 1.3])
+            fold(u, v - np.array([1, 0, 0]), 0.9, (0.3 * old + 0.8 * pose[6] * (0.35 + old)) * strength, 0.6)
+        u, v = side * np.array([4.5, 5.0, 6.5]), np.array([-4, -13, -23]) - 2 * pose[1]
+        fold(u, v, 1.5, 2.3 * pose[4] * strength + 0.35 * old, 0.9)
         for k in range(3):  # the wrinkled nose of AU9
             fold(side * np.array([2, 7, 11]), np.array([4, 6, 11]) + 5 * k - 4, 1.4, 2.0 * pose[9], 0.9)
-    lift = max(pose[1], pose[2])
-    for k, v in enumerate((-36, -45, -54)):
-        inner, outer = pose[1], pose[2]
-        span = 38 * max(outer, 0.45 * (inner > 0), 0.8 * (old > 0))
-        u = np.linspace(-span, span, 7)
-        bow = v - 3 * inner * bell(u, 0, 15) - 2 * outer * bell(np.abs(u), 30, 12) + np.sin(u / 5 + k)
-        fold(u, bow, 1.2, (0.75 + 0.5 * old) * lift + 0.4 * old, 0.9)
+    inner, outer = pose[1], pose[2]
+    span = 38 * max(outer, 0.45 * (inner > 0), 0.8 * (old > 0))
+    u = np.linspace(-span, span, 7)
+    for k, height in enumerate((-36, -45, -54)):  # across the forehead
+        bow = height - 3 * inner * bell(u, 0, 15) - 2 * outer * bell(np.abs(u), 30, 12) + np.sin(u / 5 + k)
+        fold(u, bow, 1.2, (0.75 + 0.5 * old) * max(inner, outer) + 0.4 * old, 0.9)
     chin_v = MOUTH + 18 + 0.9 * pose.jaw + np.array([2.5, 0, 2.5])
     fold(np.array([-9, 0, 9]), chin_v, 2.0, 0.4 + 0.8 * pose[23], 1.6)
     return depth

@@ -15,8 +15,6 @@ LEFT, TOP, WIDTH, HEIGHT = -116.0, -138.0, 232.0, 286.0
 _SHIFT = 4  # cv2's fixed-point bits: points are rounded to sixteenths of a pixel
 
 Numbers = np.ndarray | Sequence[float]
-Paint = np.ndarray | Sequence[float]
-"""Linear light 0 to 1: three numbers, or an array (3, h, w) over the region of a shape."""
 
 
 class Shape(NamedTuple):
@@ -41,12 +39,12 @@ class Shape(NamedTuple):
         """
         return Shape(self.region, self.mask * factor)
 
-    def lay(self, planes: np.ndarray, paint: Paint, opacity: float | np.ndarray = 1.0) -> None:
+    def lay(self, planes: np.ndarray, paint: Numbers, opacity: float | np.ndarray = 1.0) -> None:
         """Lay paint over colour planes where the shape is.
 
         Args:
             planes: Linear light of the grid, float32 (3, h, w); it is changed.
-            paint: The colour.
+            paint: The colour: three numbers in linear light, 0 to 1, or an array (3, h, w) over the region.
             opacity: Factor for the mask, 0 to 1.
         """
         paint = np.asarray(paint)
@@ -157,7 +155,7 @@ class Grid:
             u, v, soft, soft + width,
             lambda mask, at: cv2.polylines(mask, [at], closed, 255, thick, cv2.LINE_AA, _SHIFT),
         )  # fmt: skip
-        return line.times(np.float32(min(1.0, pixels / thick)))
+        return line.times(float(np.float32(min(1.0, pixels / thick))))
 
     def _draw(self, u: Numbers, v: Numbers, soft: float, reach: float, draw: Callable) -> Shape:
         """Draw on a mask that reaches three times `reach` mm beyond the points."""

@@ -150,24 +150,16 @@ def beard(head: Head) -> None:
         region, mask = grid.polygon(np.r_[outer[0], inner[0][::-1]], np.r_[outer[1], inner[1][::-1]], soft)
         cover[region] = np.maximum(cover[region], mask)
 
-    add(
-        mirrored((0, 14, mouth_u + 3), (base + 9, base + 7, mouth_v - 1)),
-        mirrored((0, 10, mouth_u), (above + 1, above, mouth_v - 3)),
-        1.8,
-    )
+    above_lip = mirrored((0, 14, mouth_u + 3), (base + 9, base + 7, mouth_v - 1))
+    add(above_lip, mirrored((0, 10, mouth_u), (above + 1, above, mouth_v - 3)), 1.8)
     if face.beard in ("stubble", "full"):
         half, jaw = 76 * face.width, pose.jaw
-        add(
-            mirrored((0, 34, 60, half, half), (132 + jaw, 126 + jaw, 100, 60, 5)),
-            mirrored((0, 18, mouth_u + 6, 38, 58), (below - 1, below, mouth_v + 1, 54, 28)),
-            4.5,
-        )
+        jaw_line = mirrored((0, 34, 60, half, half), (132 + jaw, 126 + jaw, 100, 60, 5))
+        cheek_line = mirrored((0, 18, mouth_u + 6, 38, 58), (below - 1, below, mouth_v + 1, 54, 28))
+        add(jaw_line, cheek_line, 4.5)
     if face.beard == "goatee":
-        add(
-            mirrored((0, 18, mouth_u + 4), (below - 1, below, mouth_v + 2)),
-            mirrored((0, 16), (chin + 2, chin - 2)),
-            2.5,
-        )
+        below_lip = mirrored((0, 18, mouth_u + 4), (below - 1, below, mouth_v + 2))
+        add(below_lip, mirrored((0, 16), (chin + 2, chin - 2)), 2.5)
     everywhere = (slice(None), slice(None))
     Shape(everywhere, np.clip(cover * texture, 0, 1)).lay(head.skin, shade, strength)
 

@@ -16,7 +16,8 @@ from ferlib.common.images import write_image
 from ferlib.common.labels import SEVEN, canonical
 from ferlib.synth.anatomy import BACKGROUNDS, Face, check_face, check_whole, sample_face, sample_units
 from ferlib.synth.backdrop import background
-from ferlib.synth.draw import camera, draw_face, metering, paint_person, sample_faces
+from ferlib.synth.draw import camera, draw_face, metering, sample_faces
+from ferlib.synth.render import paint_person
 
 
 @dataclasses.dataclass(frozen=True)
@@ -143,10 +144,8 @@ def _frames(seed: int, count: int, fps: float, width: int, height: int) -> Itera
         rise = float(np.clip(min((at - 0.3) / 0.5, (2.3 - at) / 0.5), 0, 1))
         rise = rise * rise * (3 - 2 * rise)
         sway = np.sin(t * np.array([0.9, 0.7, 0.5]) + phase)
-        now = dataclasses.replace(
-            face, aus={unit: value * rise for unit, value in aus.items()},
-            yaw=6 * sway[0], pitch=3 * sway[1], roll=2.5 * sway[2],
-        )  # fmt: skip
+        moved = {unit: value * rise for unit, value in aus.items()}
+        now = dataclasses.replace(face, aus=moved, yaw=6 * sway[0], pitch=3 * sway[1], roll=2.5 * sway[2])
         canvas = scene.copy()
         centre = (width * (0.5 + 0.02 * sway[2]), height * (0.52 + 0.015 * sway[1]))
         paint_person(canvas, np.random.default_rng([seed, 6]), now, centre, box)

@@ -11,6 +11,7 @@ import numpy as np
 
 from ferlib.synth import features, hair
 from ferlib.synth.anatomy import LIGHTS, Face
+from ferlib.synth.backdrop import shoulders
 from ferlib.synth.form import EYE, Head, creases, outline, relief, skull
 from ferlib.synth.grid import LEFT, TOP, Shape, bell, bells, ramp
 
@@ -68,7 +69,7 @@ def _put_neck_and_ears(head: Head) -> None:
 
 
 def _draw_head(face: Face, scale: float) -> Head:
-    head = Head.empty(face, scale)
+    head = Head(face, scale)
     hair.put_hair_behind(head)
     head.skin[:] = _bare_skin(head)
     _put_neck_and_ears(head)
@@ -143,16 +144,20 @@ def _cast_shadow(height: np.ndarray, aim: np.ndarray, scale: float) -> np.ndarra
     return cv2.resize(cv2.GaussianBlur(dark, (0, 0), max(0.6, scale)), height.shape[::-1])
 
 
-def paint_head(canvas: np.ndarray, face: Face, centre: tuple[float, float], box: float) -> None:
-    """Lay a head over a picture; what is outside the picture is cut off.
+def paint_person(
+    canvas: np.ndarray, rng: np.random.Generator, face: Face, centre: tuple[float, float], box: float
+) -> None:
+    """Lay head and shoulders over a picture; what is outside the picture is cut off.
 
     Args:
         canvas: Linear RGB, float32 (h, w, 3); it is changed.
-        face: The face; its random parts come from its seed.
+        rng: Source of the random numbers for the clothes; those of the head come from the face's seed.
+        face: The face.
         centre: Centre of the face box (x, y) in pixels.
         box: Side of the face box in pixels.
     """
     per_mm = box / BOX_MM
+    shoulders(canvas, rng, face, centre, per_mm)
     head = _draw_head(face, float(np.clip(per_mm * 1.25, 0.42, 2.5)))
     lit = _lit(head)
     hair.glasses(head, lit)
