@@ -120,7 +120,7 @@ def film(
             number from 0 up.
     """
     check_whole("seed", seed)
-    if not (seconds > 0 and fps > 0 and min(size) >= 32):
+    if not (0 < seconds < np.inf and 0 < fps < np.inf and min(size) >= 32):
         raise BadInputError(
             f"film of {seconds!r} s at {fps!r} frames per second and {size!r} px: give a length and a rate above 0 "
             "and at least 32 px"

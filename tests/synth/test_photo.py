@@ -101,6 +101,7 @@ def test_write_set_of_photos(tmp_path):
         lambda tmp: synth.draw_photo(1, [synth.Face(light="moon")]),
         lambda tmp: synth.film(0, 0),
         lambda tmp: synth.film(0, 1, fps=0),
+        lambda tmp: synth.film(0, float("inf")),
         lambda tmp: synth.film(0, 1, size=(10, 10)),
         lambda tmp: synth.film(-1, 1),
         lambda tmp: synth.write_set(tmp, 0, 1),
