@@ -8,9 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ferlib.annotate.table import BOX, NO_FACE, boxes_of
+from ferlib.annotate.table import BOX, NO_FACE, Records
 from ferlib.common.boxes import match_boxes
-from ferlib.common.errors import ImageError, warn_each
 from ferlib.common.images import crop_face, load_image, resize
 
 
@@ -51,8 +50,7 @@ def pair_labels(first: pd.DataFrame, second: pd.DataFrame, min_iou: float = 0.5)
         there is one. A face that only one person has boxed has "" as the other's label and an IoU of 0.
         Pictures that only one of the tables has are left out: that person may not have come to them yet.
     """
-    others = set(second["image"])
-    both = [image for image in dict.fromkeys(first["image"]) if image in others]
+    both = first["image"][first["image"].isin(second["image"])].unique()
     return _match(first, second, both, min_iou)
 
 
@@ -68,7 +66,7 @@ def compare_with_truth(truth: pd.DataFrame, labels: pd.DataFrame, min_iou: float
         One row per face: `image, truth, label, iou`. A labelled box that matches no true one has the truth
         `NO_FACE`; a true one that nobody has labelled has the label "".
     """
-    pairs = _match(truth, labels, dict.fromkeys(labels["image"]), min_iou)
+    pairs = _match(truth, labels, labels["image"].unique(), min_iou)
     pairs = pairs.rename(columns={"first": "truth", "second": "label"})
     pairs["truth"] = pairs["truth"].where((pairs["iou"] > 0) | (pairs["truth"] != ""), NO_FACE)
     return pairs[["image", "truth", "label", "iou"]]
@@ -79,18 +77,14 @@ def _match(first: pd.DataFrame, second: pd.DataFrame, images: Iterable[str], min
     rows: list[tuple] = []
     of_first, of_second = (dict(list(table.groupby("image", sort=False))) for table in (first, second))
     for image in images:
-        ours, theirs = of_first.get(image, first[:0]), of_second.get(image, second[:0])
-        boxes, names = boxes_of(ours), list(ours["emotion"])
-        other_boxes, other_names = boxes_of(theirs), list(theirs["emotion"])
-        matches = sorted(match_boxes(boxes, other_boxes, min_iou))
-        matched, other_matched = {i for i, _, _ in matches}, {j for _, j, _ in matches}
-        rows += [(image, *boxes[i], names[i], other_names[j], overlap) for i, j, overlap in matches]
-        rows += [(image, *boxes[i], names[i], "", 0.0) for i in range(len(boxes)) if i not in matched]
-        rows += [
-            (image, *other_boxes[j], "", other_names[j], 0.0)
-            for j in range(len(other_boxes))
-            if j not in other_matched
-        ]
+        tables = (of_first.get(image, first[:0]), of_second.get(image, second[:0]))
+        ours, theirs = (list(table[[*BOX, "emotion"]].itertuples(index=False, name=None)) for table in tables)
+        matches = match_boxes([box for *box, _ in ours], [box for *box, _ in theirs], min_iou)
+        only_ours = sorted({*range(len(ours))} - {i for i, _, _ in matches})
+        only_theirs = sorted({*range(len(theirs))} - {j for _, j, _ in matches})
+        rows += [(image, *ours[i], theirs[j][-1], overlap) for i, j, overlap in sorted(matches)]
+        rows += [(image, *ours[i], "", 0.0) for i in only_ours]
+        rows += [(image, *theirs[j][:-1], "", theirs[j][-1], 0.0) for j in only_theirs]
     return pd.DataFrame(rows, columns=["image", *BOX, "first", "second", "iou"])
 
 
@@ -143,15 +137,11 @@ def crop_disagreements(
         The faces, uint8 RGB (side, side, 3), and a title per face: the first person's label above the
         second's, "no box" if there is none.
     """
-    faces, titles, problems = [], [], []
+    records, folder = Records(), Path(images_folder)
     for row in pairs[pairs["first"] != pairs["second"]].itertuples():
-        try:
-            face = crop_face(load_image(Path(images_folder) / row.image), row[2:6], margin)
-        except ImageError as error:
-            reason = str(error).replace(f"{images_folder}{os.sep}", "")
-            problems.append(f"face of {row.image}: {reason}; left out")
-            continue
-        faces.append(resize(face, (side, side)))
-        titles.append(f"{row.first or 'no box'}\n{row.second or 'no box'}")
-    warn_each(problems)
-    return faces, titles
+        with records.leave_out_if_bad(f"face of {row.image}", folder):
+            face = crop_face(load_image(folder / row.image), row[2:6], margin)
+            title = f"{row.first or 'no box'}\n{row.second or 'no box'}"
+            records.rows.append((resize(face, (side, side)), title))
+    records.warn()
+    return [face for face, _ in records.rows], [title for _, title in records.rows]

@@ -3,9 +3,9 @@
 import hashlib
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,8 +16,9 @@ import pandas as pd
 from PIL import Image
 
 from ferlib.annotate.table import BOX, NO_FACE, Records, clean_image_name
-from ferlib.common.boxes import Box, clamp_box, grow_box, turn_box
-from ferlib.common.errors import AnnotationError, BadInputError, ImageError, check_choice
+from ferlib.annotate.table import COLUMNS as TABLE_COLUMNS
+from ferlib.common.boxes import clamp_box, grow_box, turn_box
+from ferlib.common.errors import AnnotationError, BadInputError, check_choice
 from ferlib.common.files import whole, write_text
 from ferlib.common.images import crop_face, load_image, to_bgr
 from ferlib.common.labels import REST, canonical, label_of, parse_classes
@@ -77,100 +78,78 @@ def crop_regions(
         raise BadInputError(f"margin is {margin}; give a share of the box, 0 or more")
     if not images_folder.is_dir():
         raise BadInputError(f"{images_folder.name}: there is no such folder of pictures")
-    records = Records()
-    chosen = _choose(_with_texts(table), parse_classes(class_names), tags == "all", records)
-    sources, earlier = _read_sources(images_folder), _read_earlier_faces(out_folder)
-
-    def crop(picture: tuple[str, list[_Face]]) -> Records:
-        return _crop_picture(*picture, images_folder, out_folder, margin, earlier)
+    records, earlier = Records(), _read_earlier_faces(out_folder)
+    chosen = _choose(_complete(table), parse_classes(class_names), tags == "all", records)
 
     # Threads are enough: decoding, resizing and packing are done by libraries that let other threads run.
+    work = partial(_crop_picture, images_folder, out_folder, margin, earlier)
     with ThreadPoolExecutor(workers) as pool:
-        for done in pool.map(crop, chosen.items()):
+        for done in pool.map(work, chosen.values()):
             records.rows += done.rows
             records.problems += done.problems
     records.warn()
+    sources = _read_sources(images_folder)
     rows = [(*row, *sources.get(file, ("", ""))) for file, row in records.rows]
     faces = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"label": "int64"})
     _write_faces_csv(faces, out_folder, earlier)
     return faces
 
 
-def _with_texts(table: pd.DataFrame) -> pd.DataFrame:
-    """Check the columns of a table of boxes, and put "" in place of missing tags and emotions."""
+def _complete(table: pd.DataFrame) -> pd.DataFrame:
+    """Check the columns of a table of boxes, and fill in those that are optional."""
     missing = [name for name in ("image", *BOX, "emotion") if name not in table]
     if missing:
         raise BadInputError(f"the table of boxes has no column {', '.join(missing)}")
     tags = table["tags"] if "tags" in table else table["emotion"]
-    return table.assign(tags=tags.fillna("").astype(str), emotion=table["emotion"].fillna("").astype(str))
+    table = table.assign(tags=tags).reindex(columns=[*TABLE_COLUMNS]).assign(label=-1, class_name="")
+    table = table.fillna({"emotion": "", "tags": "", "image_width": 0, "image_height": 0})
+    table["number"] = table.groupby("image").cumcount()
+    return table.astype({"emotion": str, "tags": str})
 
 
-@dataclass(frozen=True)
-class _Face:
-    """A box to cut out: its number in the picture, its row of the table, and its class."""
-
-    number: int
-    row: Any
-    emotion: str
-    label: int
-    class_name: str
-
-
-def _choose(
-    table: pd.DataFrame, class_names: tuple[str, ...], all_tags: bool, records: Records
-) -> dict[str, list[_Face]]:
-    """Choose the boxes that have a class, by picture."""
-    chosen: dict[str, list[_Face]] = {image: [] for image in table["image"]}
-    for number, row in zip(table.groupby("image").cumcount(), table.itertuples(), strict=True):
-        where, several = f"region {number} of {row.image}", "|" in row.tags
+def _choose(table: pd.DataFrame, classes: Sequence[str], all_tags: bool, records: Records) -> dict[str, list]:
+    """Choose the boxes that have a class: picture to rows of the table, with label and class name."""
+    chosen: dict[str, list] = {image: [] for image in table["image"]}
+    for row in table.itertuples():
+        where, several = f"region {row.number} of {row.image}", "|" in row.tags
         if row.emotion == NO_FACE:
             continue
         if not np.isfinite([row.x, row.y, row.width, row.height]).all():
             box = f"{row.x}, {row.y}, {row.width}, {row.height}"
             records.problems.append(f"{where}: box {box} is not four numbers; left out")
             continue
-        faces: dict[int, _Face] = {}
+        found: dict[int, Any] = {}
         for name in row.tags.split("|") if several and all_tags else [row.emotion]:
             with records.leave_out_if_bad(where):
-                label = None if name == NO_FACE else label_of(name, class_names)
+                label = None if name == NO_FACE else label_of(name, classes)
                 if label is not None:
-                    emotion = name if name == REST else canonical(name)
-                    faces.setdefault(label, _Face(number, row, emotion, label, class_names[label]))
+                    own = {"emotion": name if name == REST else canonical(name), "label": label}
+                    found.setdefault(label, row._replace(**own, class_name=classes[label]))
                 if several and not all_tags:
                     tags = row.tags.replace("|", ", ")
                     records.notes.append(f"{where}: several tags ({tags}); the first is the label")
-        chosen[row.image] += faces.values()
-    return {image: faces for image, faces in chosen.items() if faces}
+        chosen[row.image] += found.values()
+    return {image: rows for image, rows in chosen.items() if rows}
 
 
 def _crop_picture(
-    image_name: str,
-    faces: list[_Face],
-    images_folder: Path,
-    out_folder: Path,
-    margin: float,
-    earlier: set[str],
+    images_folder: Path, out_folder: Path, margin: float, earlier: set[str], chosen: list
 ) -> Records:
     """Write the faces of one picture; the result's rows are (picture's file, row of faces.csv without source)."""
-    records = Records()
-    try:
-        file = _find_picture(images_folder, image_name)
+    records, first = Records(), chosen[0]
+    with records.leave_out_if_bad(first.image, images_folder):
+        file = _find_picture(images_folder, first.image)
         image = load_image(file)
-        turn = _find_turn(file, faces[0].row, image)
-    except (AnnotationError, ImageError, OSError) as error:
-        reason = str(error).replace(f"{images_folder}{os.sep}", "")  # no path of this machine
-        records.problems.append(f"{image_name}: {reason}; its regions are left out")
-        return records
-    for face in faces:
-        with records.leave_out_if_bad(f"region {face.number} of {image_name}"):
-            row = face.row
-            box = turn((row.x, row.y, row.width, row.height))
-            pixels = crop_face(image, box, margin)
-            name = f"{face.class_name}/{face_name(image_name, face.number)}"
-            name = _write_face(pixels, out_folder, name, earlier)
-            cut = clamp_box(grow_box(box, margin), image.shape[1], image.shape[0])
-            inside = file.relative_to(images_folder).as_posix()
-            records.rows.append((inside, (name, image_name, *cut, face.emotion, row.tags, face.label)))
+        orientation = _find_orientation(file, first, image)
+        for row in chosen:
+            with records.leave_out_if_bad(f"region {row.number} of {row.image}"):
+                box = (row.x, row.y, row.width, row.height)
+                box = turn_box(box, orientation, first.image_width, first.image_height)
+                name = f"{row.class_name}/{face_name(row.image, row.number)}"
+                name = _write_face(crop_face(image, box, margin), out_folder, name, earlier)
+                cut = clamp_box(grow_box(box, margin), image.shape[1], image.shape[0])
+                inside = file.relative_to(images_folder).as_posix()
+                records.rows.append((inside, (name, row.image, *cut, row.emotion, row.tags, row.label)))
     return records
 
 
@@ -209,30 +188,31 @@ def _find_picture(folder: Path, image_name: str) -> Path:
     clean_image_name(image_name)
     for name in (image_name, unquote(image_name)):  # some tools keep the name as an address has it
         file = folder / name.replace("\\", "/")
-        if folder.resolve() not in file.resolve().parents:
-            raise AnnotationError("the picture is outside the folder (a link); copy it into it")
-        if file.is_file():
-            return file
+        try:
+            if folder.resolve() not in file.resolve().parents:
+                raise AnnotationError("the picture is outside the folder (a link); copy it into it")
+            if file.is_file():
+                return file
+        except OSError as error:
+            raise AnnotationError(f"the picture cannot be opened ({error.strerror})") from error
     raise AnnotationError("no such picture in the folder; was it renamed or not downloaded?")
 
 
-def _find_turn(file: Path, row: Any, image: np.ndarray) -> Callable[[Box], Box]:
-    """Find what moves a box of the table onto the decoded (turned) picture.
+def _find_orientation(file: Path, row: Any, image: np.ndarray) -> int:
+    """Find the EXIF orientation by which boxes must be turned; 1 if they need not.
 
     Labelling tools of today show a picture turned; older ones (VoTT's Electron before Chromium 81) do not.
     The size that the label file has tells which it was.
     """
     height, width = image.shape[:2]
-    labelled = tuple(int(getattr(row, side, 0) or 0) for side in ("image_width", "image_height"))
+    labelled = (row.image_width, row.image_height)
     if labelled in ((0, 0), (width, height)):
-        return lambda box: box
+        return 1
     with Image.open(file) as picture:
-        stored, orientation = picture.size, picture.getexif().get(_ORIENTATION, 1)
-    if labelled == stored:
-        return lambda box: turn_box(box, orientation, *stored)
-    raise AnnotationError(
-        f"labelled at {labelled[0]}×{labelled[1]} pixels, the picture has {width}×{height}; was it exchanged?"
-    )
+        if labelled == picture.size:
+            return picture.getexif().get(_ORIENTATION, 1)
+    text = f"{int(row.image_width)}×{int(row.image_height)}"
+    raise AnnotationError(f"labelled at {text} pixels, the picture has {width}×{height}; was it exchanged?")
 
 
 def _read_sources(folder: Path) -> dict[str, tuple[str, str]]:

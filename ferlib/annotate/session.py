@@ -5,8 +5,9 @@ This is the part without a user interface; `ferlib.annotate.widget` is the noteb
 
 import os
 import shutil
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib.annotate.formats.vott import VottProject, read_project, write_vott
-from ferlib.annotate.table import BOX, NO_FACE, clean_image_name, make_table
+from ferlib.annotate.table import NO_FACE, clean_image_name, make_row, make_table
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import AnnotationError, BadInputError, ImageError, LabelError, check_choice, logger
 from ferlib.common.images import SUFFIXES, crop_face, face_input, load_image
@@ -64,12 +65,7 @@ class _Picture:
         return DONE if complete and (self.regions or self.notes.get("reviewed")) else OPEN
 
     def rows(self, name: str) -> list[dict]:
-        size = {"image_width": self.size[0], "image_height": self.size[1]}
-        return [
-            {"image": name, **dict(zip(BOX, region.box, strict=True)), "emotion": region.emotion}
-            | {"tags": region.tags, **size}
-            for region in self.regions
-        ]
+        return [make_row(name, each.box, each.emotion, each.tags, self.size) for each in self.regions]
 
 
 class LabelQueue:
@@ -157,14 +153,11 @@ class LabelQueue:
 
     def progress(self) -> tuple[pd.Series, pd.Series]:
         """Count the pictures by state and the labelled boxes by class."""
-        states = Counter(self.state(name) for name in self.pictures)
-        boxes = Counter(self.table()["emotion"])
-        names = [*self.choices, *sorted(set(boxes) - set(self.choices))]
-        every = (OPEN, DONE, EXCLUDED, UNREADABLE)
-        return (
-            pd.Series({state: states[state] for state in every}, name="pictures"),
-            pd.Series({name: boxes[name] for name in names}, name="boxes"),
-        )
+        states = pd.Series(map(self.state, self.pictures), dtype=str).value_counts()
+        boxes = self.table()["emotion"].value_counts()
+        states = states.reindex([OPEN, DONE, EXCLUDED, UNREADABLE], fill_value=0).rename("pictures")
+        names = [*self.choices, *sorted(set(boxes.index) - set(self.choices))]
+        return states, boxes.reindex(names, fill_value=0).rename("boxes")
 
     def table(self) -> pd.DataFrame:
         """Make the table (see `ferlib.annotate.table`) of the labelled boxes, without excluded pictures."""
@@ -203,8 +196,7 @@ class LabelQueue:
             return False
         entry.size = (image.shape[1], image.shape[0])
         if not entry.saved:
-            if self._detector is None:
-                self._detector = load_detector()
+            self._detector = self._detector or load_detector()
             entry.regions = [Region(box) for box in sorted(detect_faces(image, self._detector))]
         self._guess(image, entry.regions)
         return True
@@ -221,11 +213,10 @@ class LabelQueue:
 
     def _as_choice(self, emotion: str) -> str:
         """Return the class of the set that an emotion belongs to, "" if there is none."""
-        try:
+        with suppress(LabelError):
             label = label_of(emotion, self.class_names)
-        except LabelError:
-            return ""
-        return "" if label is None else self.class_names[label]
+            return "" if label is None else self.class_names[label]
+        return ""
 
     def label(self, number: int, emotion: str) -> None:
         """Give a box of the current picture its label, and save it.

@@ -12,11 +12,13 @@ A `pandas.DataFrame` with one row per box and these columns:
 | `image_width`, `image_height` | int64 | the picture's size when it was labelled; 0 if unknown |
 """
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+from typing import Any
 from urllib.parse import unquote
 
 import pandas as pd
@@ -52,11 +54,12 @@ class Records:
     notes: list[str] = field(default_factory=list)
 
     @contextmanager
-    def leave_out_if_bad(self, where: str) -> Iterator[None]:
+    def leave_out_if_bad(self, where: str, folder: Path | None = None) -> Iterator[None]:
         """Run a block that reads one record; if the record is bad, report it and go on.
 
         Args:
             where: The file and the record, for the report.
+            folder: A folder of this machine that the report must not name.
 
         Yields:
             Nothing.
@@ -64,7 +67,7 @@ class Records:
         try:
             yield
         except BadInputError as error:
-            self.problems.append(f"{where}: {error}; left out")
+            self.problems.append(f"{where}: {str(error).replace(f'{folder}{os.sep}', '')}; left out")
 
     def warn(self) -> None:
         """Log the problems, then the notes."""
@@ -92,6 +95,24 @@ def make_table(rows: Iterable[Mapping] = ()) -> pd.DataFrame:
     table = table.fillna({"image_width": 0, "image_height": 0})
     texts = ("image", "emotion", "tags")
     return table.astype({name: "str" if name in texts else "int64" for name in COLUMNS})
+
+
+def make_row(
+    image: str, box: Sequence[int], emotion: str, tags: str, size: tuple[int, int]
+) -> dict[str, Any]:
+    """Make one row of a table of boxes.
+
+    Args:
+        image: The name of the picture.
+        box: (x, y, width, height) in pixels.
+        emotion: The emotion, "" if nobody has named it.
+        tags: All tags, joined by `|`.
+        size: (width, height) of the picture, (0, 0) if unknown.
+
+    Returns:
+        Column name to value, for `make_table`.
+    """
+    return dict(zip(COLUMNS, (image, *box, emotion, tags, *size), strict=True))
 
 
 def boxes_of(table: pd.DataFrame) -> list[Box]:

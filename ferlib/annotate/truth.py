@@ -3,7 +3,7 @@
 import pandas as pd
 
 from ferlib import synth
-from ferlib.annotate.table import BOX, make_table
+from ferlib.annotate.table import make_row, make_table
 from ferlib.crawl import photo_seed
 
 
@@ -22,14 +22,9 @@ def truth_table(manifest: pd.DataFrame) -> pd.DataFrame:
     rows = []
     for row in manifest[manifest["state"] == "ok"].itertuples():
         seed = photo_seed(row.url)
-        if seed is None:
-            continue
-        photo = synth.draw_photo(seed)
-        height, width = photo.image.shape[:2]
-        if (row.width, row.height) != (width, height):
+        photo = None if seed is None else synth.draw_photo(seed)
+        if photo is None or photo.image.shape[:2] != (row.height, row.width):
             continue
         for face in sorted(photo.faces, key=lambda face: face.box):
-            box = dict(zip(BOX, map(int, face.box), strict=True))
-            size = {"image_width": width, "image_height": height}
-            rows.append({"image": row.file, **box, "emotion": face.emotion, **size})
+            rows.append(make_row(row.file, face.box, face.emotion, face.emotion, (row.width, row.height)))
     return make_table(rows)

@@ -101,13 +101,10 @@ class Annotator(ipywidgets.VBox):
         queue, name = self.queue, self.queue.image_name
         states, boxes = queue.progress()
         state = OPEN if name is None else queue.state(name)
-        if name is None:
-            self.state.value = "There is no picture to label."
-        else:
-            suffix = "" if state == OPEN else f" ({state})"
-            end = "" if states[OPEN] else " All done, thank you."
-            place = f"Picture {queue.position + 1} of {len(queue.pictures)}"
-            self.state.value = f"{place}: {html.escape(name)}{suffix}.{end}"
+        place = f"Picture {queue.position + 1} of {len(queue.pictures)}: {html.escape(name or '')}"
+        place += "." if state == OPEN else f" ({state})."
+        place += "" if states[OPEN] else " All done, thank you."
+        self.state.value = "There is no picture to label." if name is None else place
         self.exclude.description = "take back in" if state == EXCLUDED else "exclude"
         counts = [f"{states[DONE]} of {len(queue.pictures)} pictures done, {states[EXCLUDED]} excluded"]
         counts += [f"{html.escape(name)} {count}" for name, count in boxes.items()]

@@ -122,7 +122,7 @@ BAD_ROWS = {
     "way up, encoded": (row("..%2Fsecret.png"), "leads outside"),
     "absolute": (row("/etc/passwd"), "leads outside"),
     "link to outside": (row("link.png"), "is outside the folder"),
-    "endless name": (row("a" * 5000), "too long"),
+    "endless name": (row("a" * 5000), "cannot be opened (File name too long)"),
     "half a character": (row("a\ud83d.png"), "no file name"),
     "unknown emotion": (row(emotion="bored"), "region 0 of a.png: unknown emotion 'bored'"),
     "no emotion": (row(emotion=""), "region 0 of a.png: unknown emotion ''"),

@@ -434,7 +434,7 @@ NOT_LABELS = {
     "empty": ("x.csv", b"", "not a table of boxes"),
     "a picture": ("x.csv", b"\x89PNG\r\n\x1a\n\x00\xff\xff", "x.csv: "),
     "missing": ("gone.csv", None, "gone.csv: there is no such file or folder"),
-    "an empty folder": (".", None, "no *-asset.json"),
+    "an empty folder": (".", None, "no *-asset.json or *-export.json"),
 }
 
 

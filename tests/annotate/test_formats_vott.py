@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferlib.annotate.formats.vott import read_project, read_vott, write_vott, write_vott_export
+from ferlib.annotate.formats.vott import read_project, read_vott, write_vott
 from ferlib.annotate.table import COLUMNS, make_table
 from ferlib.common.errors import AnnotationError, LabelError
 from ferlib.common.labels import canonical
@@ -293,7 +293,7 @@ def test_what_is_written_is_read_again(tmp_path_factory, given_rows):
         assert write_vott(table, folder) == []
         return
     write_vott(table, folder / "single")
-    write_vott_export(table, folder / "p-export.json")
+    write_vott(table, folder / "p-export.json")
     for path in (folder / "single", folder / "p-export.json"):
         again, problems = captured(read_vott, path)
         again = again.sort_values("image", kind="stable").reset_index(drop=True)
@@ -376,7 +376,7 @@ def test_an_export_lists_its_tags(tmp_path):
             for name in ("sad", "happy", "sad2")
         ]
     )
-    content = json.loads(write_vott_export(table, tmp_path / "new" / "p-export.json").read_text())
+    content = json.loads(write_vott(table, tmp_path / "new" / "p-export.json")[0].read_text())
     assert [tag["name"] for tag in content["tags"]] == ["happy", "sad", "sad2"]
     assert len(content["assets"]) == 3
 

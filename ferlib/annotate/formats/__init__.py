@@ -15,7 +15,6 @@ from ferlib.annotate.formats.coco import read_coco, write_coco
 from ferlib.annotate.formats.fields import read_json, read_text
 from ferlib.annotate.formats.label_studio import read_label_studio
 from ferlib.annotate.formats.vott import read_vott, write_vott
-from ferlib.annotate.formats.vott import write_vott_export as write_vott_export
 from ferlib.annotate.table import ImageSizes
 from ferlib.common.errors import AnnotationError, check_choice
 
@@ -55,16 +54,13 @@ def read_boxes(path: str | os.PathLike, label_format: str | None = None) -> pd.D
 
 
 def write_boxes(
-    table: pd.DataFrame,
-    path: str | os.PathLike,
-    label_format: str,
-    image_sizes: ImageSizes | None = None,
+    table: pd.DataFrame, path: str | os.PathLike, label_format: str, image_sizes: ImageSizes | None = None
 ) -> None:
     """Write a table of boxes in one of the formats in `WRITERS`.
 
     Args:
         table: A table of boxes (see `ferlib.annotate.table`).
-        path: The file; for "vott" the folder.
+        path: The file; for "vott" a folder, or the file `<project>-export.json`.
         label_format: The name of the format.
         image_sizes: (width, height) of pictures by name; it overrides the table's own sizes.
 

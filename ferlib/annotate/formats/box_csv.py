@@ -3,7 +3,7 @@
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -35,14 +35,12 @@ def read_vott_csv(path: str | os.PathLike) -> pd.DataFrame:
         AnnotationError: The file is missing or has other columns.
     """
     records = _read_rows(path, VOTT_COLUMNS, _vott_row)
-    joined: list[dict] = []
-    for row in records.rows:
-        last = joined[-1] if joined else {}
-        if all(last.get(name) == row[name] for name in ("image", *BOX)):
-            last["tags"] += "|" + row["tags"]
+    rows, records.rows = records.rows, []
+    for row in rows:
+        if records.rows and all(records.rows[-1][name] == row[name] for name in ("image", *BOX)):
+            records.rows[-1]["tags"] += "|" + row["tags"]
         else:
-            joined.append(row)
-    records.rows = joined
+            records.rows.append(row)
     return records.table()
 
 
@@ -88,7 +86,7 @@ def write_box_csv(
 
 def _vott_row(row: Mapping[str, str]) -> dict:
     left, top, right, bottom = fields.numbers(row, VOTT_COLUMNS[1:5], read=_number_in)
-    box = fields.whole_box((left, top, right - left, bottom - top), (0, 0))
+    box = (left, top, right - left, bottom - top)
     return fields.box_row(
         clean_image_name(unquote(row["image"])), (0, 0), box, fields.clean_tags([row["label"]])
     )
@@ -97,7 +95,7 @@ def _vott_row(row: Mapping[str, str]) -> dict:
 def _box_row(row: Mapping[str, str]) -> dict:
     image = clean_image_name(row["image"])
     size = fields.image_size(*(_number_in(row.get(key) or "0") for key in COLUMNS[-2:])) or (0, 0)
-    box = fields.whole_box(fields.numbers(row, BOX, read=_number_in), size)
+    box = fields.numbers(row, BOX, read=_number_in)
     emotion = row["emotion"].strip()
     tags = fields.clean_tags(row["tags"].split("|") if row.get("tags") else [emotion])
     found = fields.box_row(image, size, box, tags, untagged="tags" in row and not emotion)
@@ -105,18 +103,8 @@ def _box_row(row: Mapping[str, str]) -> dict:
 
 
 def _read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable[[dict], dict]) -> Records:
-    """Read each row of a CSV with a function."""
-    file, records = fields.existing_file(path, "CSV file"), Records()
-    for line, row in _lines(file, columns):
-        with records.leave_out_if_bad(f"{file.name}: line {line} ({row['image']})"):
-            if None in row.values():
-                raise AnnotationError("the row is cut off")
-            records.rows.append(read(row))
-    return records
-
-
-def _lines(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict]]:
-    """Yield (line number, row) of a CSV with commas, or with the semicolons or tabs that Excel may write."""
+    """Read each row of a CSV, with commas or with the semicolons or tabs that Excel may write."""
+    file, records = Path(path), Records()
     text = fields.read_text(file)
     header = text.lstrip("\n").partition("\n")[0]
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
@@ -126,9 +114,13 @@ def _lines(file: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict]]:
         if missing := [name for name in columns if name not in reader.fieldnames]:
             raise AnnotationError(f"{file.name}: not a table of boxes (no column {', '.join(missing)})")
         for row in reader:
-            yield reader.line_num, row
+            with records.leave_out_if_bad(f"{file.name}: line {reader.line_num} ({row['image']})"):
+                if None in row.values():
+                    raise AnnotationError("the row is cut off")
+                records.rows.append(read(row))
     except csv.Error as error:
         raise AnnotationError(f"{file.name}: not a CSV file ({error})") from error
+    return records
 
 
 def _number_in(text: str | None) -> float | None:

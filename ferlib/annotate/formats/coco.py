@@ -4,7 +4,7 @@ See "Data format" at https://cocodataset.org/#format-data.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,6 @@ import pandas as pd
 
 from ferlib.annotate.formats import fields
 from ferlib.annotate.table import ImageSizes, Records, clean_image_name, image_sizes_of
-from ferlib.common.boxes import Box
 from ferlib.common.errors import AnnotationError
 
 
@@ -33,19 +32,15 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         AnnotationError: The file is missing, or is no COCO file.
     """
-    file, records = fields.existing_file(path, "COCO file"), Records()
+    file, records = Path(path), Records()
     content = fields.read_json(file)
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(key), list) for key in ("images", "annotations")
-    ):
+    content = content if isinstance(content, dict) else {}
+    if not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
         raise AnnotationError(f"{file.name}: not a COCO file (it has no lists 'images' and 'annotations')")
     images = _read_images(content["images"], file.name, records)
-    categories = content.get("categories")
-    names = {
-        _key(category.get("id")): fields.as_text(category.get("name"))
-        for category in (categories if isinstance(categories, list) else ())
-        if isinstance(category, dict)
-    }
+    items = content.get("categories")
+    categories = [item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
+    names = {_key(item.get("id")): fields.as_text(item.get("name")) for item in categories}
     for place, record in enumerate(content["annotations"], start=1):
         key = _key(record.get("image_id")) if isinstance(record, dict) else ""
         image, size = images.get(key, ("", (0, 0)))
@@ -53,12 +48,10 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
             if not isinstance(record, dict):
                 raise AnnotationError("not an annotation")
             if not image:
-                raise AnnotationError(
-                    f"image_id {fields.shorten(record.get('image_id'))} is none of the images"
-                )
-            records.rows.append(
-                fields.box_row(image, size, _read_box(record, size), _read_tags(record, names))
-            )
+                text = fields.shorten(record.get("image_id"))
+                raise AnnotationError(f"image_id {text} is none of the images")
+            box, tags = _read_box(record), _read_tags(record, names)
+            records.rows.append(fields.box_row(image, size, box, tags))
     return records.table()
 
 
@@ -78,14 +71,9 @@ def _read_images(items: list, file_name: str, records: Records) -> dict[str, tup
             name, key = fields.image_name_from(fields.as_text(item.get("file_name"))), _key(item["id"])
             if name in names or key in images:
                 raise AnnotationError(f"a second image named {name!r} or with its id; the first is kept")
-            wide, high = item.get("width"), item.get("height")
-            size = fields.image_size(wide, high)
-            if size is None:
-                text = f"{fields.shorten(wide)}×{fields.shorten(high)}"
-                records.notes.append(
-                    f"{file_name}: {name}: {text} is no size; its boxes are read without one"
-                )
-            images[key] = name, size or (0, 0)
+            where = f"{file_name}: {name}"
+            size = fields.image_size_or_note(records, where, item.get("width"), item.get("height"))
+            images[key] = name, size
             names.add(name)
     return images
 
@@ -93,15 +81,13 @@ def _read_images(items: list, file_name: str, records: Records) -> dict[str, tup
 def _read_tags(record: dict, names: Mapping[str, str]) -> list[str]:
     if tags := fields.clean_tags(record.get("tags")):
         return tags
-    key = _key(record.get("category_id"))
-    if key not in names:
-        raise AnnotationError(
-            f"category_id {fields.shorten(record.get('category_id'))} is none of the categories"
-        )
-    return fields.clean_tags([names[key]])
+    identity = record.get("category_id")
+    if _key(identity) not in names:
+        raise AnnotationError(f"category_id {fields.shorten(identity)} is none of the categories")
+    return fields.clean_tags([names[_key(identity)]])
 
 
-def _read_box(record: dict, size: tuple[int, int]) -> Box:
+def _read_box(record: dict) -> Sequence[float]:
     if record.get("iscrowd") == 1:
         raise AnnotationError("iscrowd is 1, a group and not one face")
     box, shapes = record.get("bbox"), record.get("segmentation")
@@ -109,14 +95,14 @@ def _read_box(record: dict, size: tuple[int, int]) -> Box:
         values = [value for value in map(fields.number, box) if value is not None]
         if len(box) != 4 or len(values) != 4:
             raise AnnotationError(f"bbox is {fields.shorten(box)}, not four numbers of pixels")
-        return fields.whole_box(values, size)
+        return values
     if isinstance(shapes, dict):
         raise AnnotationError("a mask (RLE) without a bbox")
     polygons = [shape for shape in shapes if isinstance(shape, list)] if isinstance(shapes, list) else []
     points = [point for shape in polygons for point in zip(shape[::2], shape[1::2], strict=False)]
     if not points:
         raise AnnotationError("neither 'bbox' nor 'segmentation'")
-    return fields.whole_box(fields.bounding_box(points), size)
+    return fields.bounding_box(points)
 
 
 def write_coco(table: pd.DataFrame, path: str | os.PathLike, image_sizes: ImageSizes | None = None) -> Path:

@@ -7,14 +7,16 @@ reason; the reader adds the record's place in the file and goes on with the next
 import codecs
 import json
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
-from ferlib.annotate.table import BOX, clean_image_name
+from ferlib.annotate.table import Records, clean_image_name, make_row
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import AnnotationError, LabelError
 from ferlib.common.files import write_text
@@ -46,10 +48,8 @@ def read_text(file: Path) -> str:
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     # GB18030 holds GBK, the default of Windows in Chinese.
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
-        try:
+        with suppress(UnicodeDecodeError):
             return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     raise AnnotationError(f"{file.name}: neither UTF-8 nor GBK text; save it as UTF-8")
 
 
@@ -85,25 +85,6 @@ def write_json(path: str | os.PathLike, content: object) -> Path:
     return Path(path)
 
 
-def existing_file(path: str | os.PathLike, kind: str) -> Path:
-    """Check that a label file exists.
-
-    Args:
-        path: The path of the file.
-        kind: What the file is, for the message: "COCO file".
-
-    Returns:
-        The path.
-
-    Raises:
-        AnnotationError: There is no such file.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise AnnotationError(f"{path.name}: there is no such {kind}")
-    return path
-
-
 def number(value: object) -> float | None:
     """Read a JSON value as a number.
 
@@ -115,16 +96,10 @@ def number(value: object) -> float | None:
     """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    try:
-        value = float(value)
-    except OverflowError:
-        return None
-    return value if abs(value) <= 1e12 else None  # NaN and infinity fail this too
+    return float(value) if abs(value) <= 1e12 else None  # NaN and infinity fail this too
 
 
-def numbers(
-    record: Mapping, keys: Sequence[str], unit: str = "pixels", read: Callable = number
-) -> list[float]:
+def numbers(record: Mapping, keys: Sequence[str], unit: str = "pixels", read: Callable = number) -> list:
     """Read several numbers of a record.
 
     Args:
@@ -157,11 +132,34 @@ def image_size(width: object, height: object) -> tuple[int, int] | None:
         (width, height) in pixels, (0, 0) if the file does not have it, None if it cannot be a size.
     """
     wide, high = (number(0 if side is None else side) for side in (width, height))
-    if wide is None or high is None or not (0 <= wide <= MAX_SIDE and 0 <= high <= MAX_SIDE):
-        return None
-    if wide * high >= MAX_AREA:
+    if (
+        wide is None
+        or high is None
+        or min(wide, high) < 0
+        or max(wide, high) > MAX_SIDE
+        or wide * high >= MAX_AREA
+    ):
         return None
     return (round(wide), round(high)) if min(wide, high) >= 1 else (0, 0)
+
+
+def image_size_or_note(records: Records, where: str, width: object, height: object) -> tuple[int, int]:
+    """Read the size of a picture; if it cannot be one, note that and go on without it.
+
+    Args:
+        records: Where to note it.
+        where: The file and the picture.
+        width: As for `image_size`.
+        height: As for `image_size`.
+
+    Returns:
+        (width, height) in pixels, (0, 0) if unknown.
+    """
+    size = image_size(width, height)
+    if size is None:
+        text = f"{shorten(width)}×{shorten(height)}"
+        records.notes.append(f"{where}: {text} is no size; its boxes are read without one")
+    return size or (0, 0)
 
 
 def whole_box(box: Sequence[float], size: tuple[int, int]) -> Box:
@@ -202,13 +200,13 @@ def bounding_box(points: Sequence) -> tuple[float, float, float, float]:
     Raises:
         AnnotationError: A point is not a pair of numbers.
     """
-    pairs = [tuple(map(number, point)) if isinstance(point, (list, tuple)) else () for point in points]
+    pairs: list[Any] = [
+        tuple(map(number, point)) if isinstance(point, (list, tuple)) else () for point in points
+    ]
     if any(len(pair) != 2 or None in pair for pair in pairs):
         raise AnnotationError("a point that is not two numbers")
-    corners = np.array(pairs, dtype=float)
-    x, y = map(float, corners.min(axis=0))
-    width, height = map(float, np.ptp(corners, axis=0))
-    return x, y, width, height
+    (left, top), (right, bottom) = np.min(pairs, axis=0).tolist(), np.max(pairs, axis=0).tolist()
+    return left, top, right - left, bottom - top
 
 
 def clean_tags(tags: object) -> list[str]:
@@ -226,28 +224,27 @@ def clean_tags(tags: object) -> list[str]:
 
 
 def box_row(
-    image: str, size: tuple[int, int], box: Box, tags: Sequence[str], untagged: bool = False
+    image: str, size: tuple[int, int], box: Sequence[float], tags: Sequence[str], untagged: bool = False
 ) -> dict[str, Any]:
     """Make one row of the table of boxes.
 
     Args:
         image: The name of the picture.
         size: (width, height) of the picture, (0, 0) if unknown.
-        box: (x, y, width, height) in pixels.
-        tags: The tags of the box.
+        box: (x, y, width, height) in pixels, as the file has it; see `whole_box`.
+        tags: The tags of the box; the first one gives the emotion.
         untagged: Whether a box may have no tag; its emotion is "".
 
     Returns:
         Column name to value, for `ferlib.annotate.table.make_table`.
 
     Raises:
-        AnnotationError: There is no tag, and there must be one.
+        AnnotationError: The box has no area inside the picture, or it has no tag and needs one.
     """
+    box = whole_box(box, size)
     if not tags and not untagged:
         raise AnnotationError("no tag; give it one")
-    named = {"emotion": emotion_of(tags[0]) if tags else "", "tags": "|".join(tags)}
-    place = dict(zip(BOX, box, strict=True))
-    return {"image": image, **place, **named, "image_width": size[0], "image_height": size[1]}
+    return make_row(image, box, emotion_of(tags[0]) if tags else "", "|".join(tags), size)
 
 
 def emotion_of(tag: str) -> str:
@@ -278,7 +275,7 @@ def image_name_from(path: str) -> str:
     text = path.replace("\\", "/")
     address = "://" in text
     if address:
-        text = unquote(urlsplit(text).path)
+        text = unquote(re.split("[?#]", text)[0])
     absolute = address or text.startswith("/") or text[1:3] == ":/"
     return clean_image_name(text.rpartition("/")[2] if absolute else text)
 

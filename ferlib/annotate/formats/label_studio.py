@@ -3,8 +3,9 @@
 import math
 import os
 import re
+from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import unquote, unquote_plus
 
 import pandas as pd
 
@@ -14,6 +15,7 @@ from ferlib.common.errors import AnnotationError
 from ferlib.common.images import SUFFIXES
 
 _LABEL_KEYS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "labels", "choices")
+_IMAGE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})([?#]|$)", re.IGNORECASE)
 
 
 def read_label_studio(path: str | os.PathLike, annotator: int | str | None = None) -> pd.DataFrame:
@@ -36,7 +38,7 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
     Raises:
         AnnotationError: The file is missing, or is no such export.
     """
-    file, records = fields.existing_file(path, "Label Studio export"), Records()
+    file, records = Path(path), Records()
     tasks = fields.read_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise AnnotationError(f"{file.name}: not a Label Studio export (not a list of tasks)")
@@ -61,21 +63,17 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
 def _read_image_name(task: dict) -> str:
     """Read the picture of a task: `data.image`, else the first value in `data` that looks like a picture."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
-    texts = [text for text in (data.get("image"), *data.values()) if isinstance(text, str)]
-    texts = [text for text in texts if text.lower().endswith(SUFFIXES) or _path_of(text).endswith(SUFFIXES)]
+    texts = [each for each in (data.get("image"), *data.values()) if isinstance(each, str)]
+    texts = [text for text in texts if _IMAGE.search(text)]
     if not texts:
         raise AnnotationError("no picture in its 'data'")
     address = texts[0].replace("\\", "/")
     if "/local-files/?d=" in address:  # the path under the server's own root
-        return fields.image_name_from("/" + parse_qs(urlsplit(address).query).get("d", [""])[0])
+        return fields.image_name_from("/" + unquote_plus(re.split("[=&#]", address)[1]))
     name = fields.image_name_from(unquote(address) if address.startswith("/data/") else address)
     if re.search(r"(^|/)upload/", address):
         name = re.sub(r"^[0-9a-f]{8}-(?=.)", "", name.rpartition("/")[2])
     return name
-
-
-def _path_of(address: str) -> str:
-    return urlsplit(address.lower()).path
 
 
 def _read_results(task: dict, annotator: int | str | None, where: str, records: Records) -> list:
@@ -91,10 +89,8 @@ def _read_results(task: dict, annotator: int | str | None, where: str, records: 
     if annotator is not None:
         annotations = [each for each in annotations if str(annotator) in _people(each.get("completed_by"))]
     elif len(annotations) > 1:
-        count = len(annotations)
-        records.notes.append(
-            f"{where}: {count} annotations; the first is read (annotator=… asks for another)"
-        )
+        text = f"{where}: {len(annotations)} annotations; the first is read"
+        records.notes.append(f"{text} (annotator=… asks for another)")
     if not annotations:
         return []
     if not isinstance(annotations[0].get("result"), list):
@@ -104,9 +100,8 @@ def _read_results(task: dict, annotator: int | str | None, where: str, records: 
 
 def _people(person: object) -> tuple[str, ...]:
     """Return the names under which an annotator is known."""
-    return (
-        tuple(str(person.get(key)) for key in ("id", "email")) if isinstance(person, dict) else (str(person),)
-    )
+    names = (person.get("id"), person.get("email")) if isinstance(person, dict) else (person,)
+    return tuple(map(str, names))
 
 
 def _group_by_region(results: list) -> list[list]:
@@ -141,8 +136,7 @@ def _read_region(image: str, parts: list) -> dict[str, Any]:
         raise AnnotationError(f"{text} is no size; percent of it cannot become pixels")
     if shape.get("image_rotation"):
         raise AnnotationError("the picture was turned in the tool; turn the file itself and label it again")
-    box = fields.whole_box(_read_shape(shape["value"], size), size)
-    return fields.box_row(image, size, box, list(dict.fromkeys(tags)))
+    return fields.box_row(image, size, _read_shape(shape["value"], size), list(dict.fromkeys(tags)))
 
 
 def _read_shape(value: dict, size: tuple[int, int]) -> tuple[float, float, float, float]:

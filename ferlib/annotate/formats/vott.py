@@ -3,7 +3,7 @@
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -13,13 +13,12 @@ import pandas as pd
 
 from ferlib.annotate.formats import fields
 from ferlib.annotate.table import ImageSizes, Records, clean_image_name, image_sizes_of
-from ferlib.common.boxes import Box
 from ferlib.common.errors import AnnotationError
 
 NOTES = ("reviewed", "excluded")
 """ferlib's own keys of an asset: a person has said that the picture is done, or is not to be used."""
 
-_SUFFIX = "-asset.json"
+_SUFFIX, _EXPORT_SUFFIX = "-asset.json", "-export.json"
 _COLORS = ("#5db300", "#e81123", "#6917aa", "#015cda", "#4894fe", "#fed832", "#aaaaaa")
 
 
@@ -54,14 +53,13 @@ class VottProject(Records):
         if not isinstance(regions, list):
             raise AnnotationError(f"{name} has no list of 'regions'")
         sides = asset.get("size") or {}
-        size = fields.image_size(sides.get("width"), sides.get("height")) if isinstance(sides, dict) else None
-        if size is None:
-            text = f"{file.name}: {name}: {fields.shorten(sides)} is no size; its boxes are read without one"
-            self.notes.append(text)
+        sides = sides if isinstance(sides, dict) else {"width": sides}
+        where = f"{file.name}: {name}"
+        size = fields.image_size_or_note(self, where, sides.get("width"), sides.get("height"))
         for k, region in enumerate(regions, start=1):
             with self.leave_out_if_bad(f"{file.name}: region {k} of {name}"):
-                box, tags = _read_box(region, size or (0, 0)), fields.clean_tags(region.get("tags"))
-                self.rows.append(fields.box_row(name, size or (0, 0), box, tags, untagged=keep_all))
+                box, tags = _read_box(region), fields.clean_tags(region.get("tags"))
+                self.rows.append(fields.box_row(name, size, box, tags, untagged=keep_all))
 
 
 def read_vott(path: str | os.PathLike) -> pd.DataFrame:
@@ -116,12 +114,10 @@ def read_project(path: str | os.PathLike, keep_all: bool = False) -> VottProject
 def _find_files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
-    if not path.is_dir():
-        raise AnnotationError(f"{path.name}: there is no such file or folder of labels")
-    for pattern in (f"*{_SUFFIX}", "*-export.json", "vott-json-export/*-export.json"):
+    for pattern in (f"*{_SUFFIX}", f"*{_EXPORT_SUFFIX}", f"vott-json-export/*{_EXPORT_SUFFIX}"):
         if files := sorted(path.glob(pattern)):
             return files
-    raise AnnotationError(f"{path.name}: no *-asset.json and no *-export.json in this folder")
+    raise AnnotationError(f"{path.name}: no such file, and no *-asset.json or *-export.json in such a folder")
 
 
 def _read_assets(file: Path) -> list:
@@ -150,34 +146,35 @@ def _read_image_name(asset: dict) -> str:
     return clean_image_name(name)
 
 
-def _read_box(region: object, size: tuple[int, int]) -> Box:
-    """Read a region's box in whole pixels, clamped to the picture."""
+def _read_box(region: object) -> Sequence[float]:
+    """Read a region's box (x, y, width, height) in pixels."""
     if not isinstance(region, dict):
         raise AnnotationError("not a region")
     box, points = region.get("boundingBox"), region.get("points")
     if isinstance(box, dict):
-        return fields.whole_box(fields.numbers(box, ("left", "top", "width", "height")), size)
+        return fields.numbers(box, ("left", "top", "width", "height"))
     if isinstance(points, list) and points:
         pairs = [(point.get("x"), point.get("y")) if isinstance(point, dict) else None for point in points]
-        return fields.whole_box(fields.bounding_box(pairs), size)
+        return fields.bounding_box(pairs)
     raise AnnotationError("neither 'boundingBox' nor 'points'")
 
 
 def write_vott(
     table: pd.DataFrame,
-    folder: str | os.PathLike,
+    path: str | os.PathLike,
     image_sizes: ImageSizes | None = None,
     ids: Mapping[str, str] | None = None,
     notes: Mapping[str, Mapping[str, bool]] | None = None,
 ) -> list[Path]:
-    """Write one `<id>-asset.json` per picture, as VoTT does.
+    """Write a table of boxes as VoTT does: one `<id>-asset.json` per picture, or the export of a project.
 
     Paths are written relative to the folder of pictures, so that a project may move. A region is written as
     a rectangle; of a polygon that was read, this is its bounding box.
 
     Args:
         table: A table of boxes (see `ferlib.annotate.table`).
-        folder: The folder for the files; it is made if it is missing.
+        path: The folder for the files, made if it is missing; or a file `<project>-export.json`, which gets
+            the whole table as VoTT's "VoTT JSON" export writes it.
         image_sizes: (width, height) of pictures by name; it overrides the table's own sizes. A picture
             without a row in the table is written without regions (looked at, no face in it).
         ids: Picture name to asset id. By default the id is the MD5 of the name, so that labelling a picture
@@ -185,66 +182,49 @@ def write_vott(
         notes: Picture name to ferlib's own keys (`NOTES`), which VoTT ignores.
 
     Returns:
-        The files, in the order of the pictures.
+        The files that were written, in the order of the pictures.
 
     Raises:
         AnnotationError: A picture's name leads outside the folder, or an id cannot be part of a file name.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    records = _make_assets(table, image_sizes, ids or {}, notes or {})
-    return [fields.write_json(folder / f"{record['asset']['id']}{_SUFFIX}", record) for record in records]
-
-
-def write_vott_export(table: pd.DataFrame, path: str | os.PathLike, name: str = "faces") -> Path:
-    """Write a table of boxes as one file, as VoTT's "VoTT JSON" export does.
-
-    Args:
-        table: A table of boxes (see `ferlib.annotate.table`).
-        path: The path of the file, `<project>-export.json`.
-        name: The name of the project.
-
-    Returns:
-        The path.
-    """
-    records = _make_assets(table, None, {}, {})
-    tags = sorted({tag for record in records for region in record["regions"] for tag in region["tags"]})
-    content = {
-        "name": name,
-        "tags": [{"name": tag, "color": _COLORS[k % len(_COLORS)]} for k, tag in enumerate(tags)],
-        "assets": {record["asset"]["id"]: record for record in records},
-    }
-    return fields.write_json(path, content)
-
-
-def _make_assets(
-    table: pd.DataFrame,
-    image_sizes: ImageSizes | None,
-    ids: Mapping[str, str],
-    notes: Mapping[str, Mapping[str, bool]],
-) -> list[dict[str, Any]]:
-    """Make VoTT's record of each picture, in the order in which the pictures appear."""
+    path = Path(path)
     by_image = dict(list(table.groupby("image", sort=False)))
     records = []
-    for image, (width, height) in image_sizes_of(table, image_sizes).items():
-        name = clean_image_name(image)
-        identity = ids.get(image) or hashlib.md5(name.encode()).hexdigest()
-        if not re.fullmatch(r"[\w.-]+", identity) or identity.startswith("."):
-            raise AnnotationError(f"asset id {identity!r} cannot be part of a file name")
+    for image, size in image_sizes_of(table, image_sizes).items():
         rows = by_image.get(image, table[:0]).itertuples()
-        regions = [_make_region(row, f"{identity[:12]}-{k}") for k, row in enumerate(rows)]
-        asset = {
-            "format": PurePosixPath(name).suffix.lstrip(".").lower(),
-            "id": identity,
-            "name": PurePosixPath(name).name,
-            "path": "file:" + quote(name),
-            "size": {"width": width, "height": height},
-            "state": 2 if regions else 1,  # VoTT: 1 visited, 2 tagged
-            "type": 1,  # a picture
-            **{key: value for key, value in notes.get(image, {}).items() if key in NOTES},
+        records.append(_make_asset(image, size, rows, (ids or {}).get(image), (notes or {}).get(image, {})))
+    if path.name.endswith(_EXPORT_SUFFIX):
+        tags = sorted({tag for record in records for region in record["regions"] for tag in region["tags"]})
+        content = {
+            "name": path.name.removesuffix(_EXPORT_SUFFIX),
+            "tags": [{"name": tag, "color": _COLORS[k % len(_COLORS)]} for k, tag in enumerate(tags)],
+            "assets": {record["asset"]["id"]: record for record in records},
         }
-        records.append({"asset": asset, "regions": regions, "version": "2.2.0"})
-    return records
+        return [fields.write_json(path, content)]
+    path.mkdir(parents=True, exist_ok=True)
+    return [fields.write_json(path / f"{record['asset']['id']}{_SUFFIX}", record) for record in records]
+
+
+def _make_asset(
+    image: str, size: tuple[int, int], rows: Iterable, identity: str | None, notes: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Make VoTT's record of one picture."""
+    name = clean_image_name(image)
+    identity = identity or hashlib.md5(name.encode()).hexdigest()
+    if not re.fullmatch(r"[\w.-]+", identity) or identity.startswith("."):
+        raise AnnotationError(f"asset id {identity!r} cannot be part of a file name")
+    regions = [_make_region(row, f"{identity[:12]}-{k}") for k, row in enumerate(rows)]
+    asset = {
+        "format": PurePosixPath(name).suffix.lstrip(".").lower(),
+        "id": identity,
+        "name": PurePosixPath(name).name,
+        "path": "file:" + quote(name),
+        "size": {"width": size[0], "height": size[1]},
+        "state": 2 if regions else 1,  # VoTT: 1 visited, 2 tagged
+        "type": 1,  # a picture
+        **{key: value for key, value in notes.items() if key in NOTES},
+    }
+    return {"asset": asset, "regions": regions, "version": "2.2.0"}
 
 
 def _make_region(row: Any, identity: str) -> dict[str, Any]:
