@@ -109,15 +109,10 @@ def measure_agreement(pairs: pd.DataFrame, class_names: Sequence[str] = ()) -> A
     counts, faces = confusion.to_numpy(np.float64), len(both)
     agreed = float(np.trace(counts) / faces) if faces else np.nan
     by_chance = float(counts.sum(axis=1) @ counts.sum(axis=0) / faces**2) if faces else np.nan
-    return Agreement(
-        confusion,
-        faces,
-        agreed,
-        by_chance,
-        kappa=(agreed - by_chance) / (1 - by_chance) if by_chance < 1 else np.nan,
-        only_first=int(((pairs["first"] != "") & (pairs["second"] == "")).sum()),
-        only_second=int(((pairs["first"] == "") & (pairs["second"] != "")).sum()),
-    )
+    kappa = (agreed - by_chance) / (1 - by_chance) if by_chance < 1 else np.nan
+    only_first = int(((pairs["first"] != "") & (pairs["second"] == "")).sum())
+    only_second = int(((pairs["first"] == "") & (pairs["second"] != "")).sum())
+    return Agreement(confusion, faces, agreed, by_chance, kappa, only_first, only_second)
 
 
 def crop_disagreements(

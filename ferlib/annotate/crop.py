@@ -15,15 +15,14 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ferlib.annotate.table import BOX, NO_FACE, Records, clean_image_name
-from ferlib.annotate.table import COLUMNS as TABLE_COLUMNS
+from ferlib.annotate.table import BOX, COLUMNS, NO_FACE, Records, clean_image_name
 from ferlib.common.boxes import clamp_box, grow_box, turn_box
 from ferlib.common.errors import AnnotationError, BadInputError, check_choice
 from ferlib.common.files import whole, write_text
 from ferlib.common.images import crop_face, load_image, to_bgr
 from ferlib.common.labels import REST, canonical, label_of, parse_classes
 
-COLUMNS = ("face", "image", *BOX, "emotion", "tags", "label", "source", "licence")
+FACES_COLUMNS = ("face", "image", *BOX, "emotion", "tags", "label", "source", "licence")
 """The columns of faces.csv."""
 
 _ORIENTATION = 0x0112  # EXIF's tag
@@ -64,7 +63,7 @@ def crop_regions(
         workers: How many pictures are processed, and kept in memory, at a time; 1 or more.
 
     Returns:
-        One row per face, with the columns `COLUMNS`: `face` is the path inside `out_folder`, the box is as
+        One row per face, with the columns `FACES_COLUMNS`: `face` is the path inside `out_folder`, the box is as
         cut out, `label` is the index in `class_names`; `source` and `licence` are from `manifest.csv`, else "".
 
     Raises:
@@ -90,7 +89,7 @@ def crop_regions(
     records.warn()
     sources = _read_sources(images_folder)
     rows = [(*row, *sources.get(file, ("", ""))) for file, row in records.rows]
-    faces = pd.DataFrame(rows, columns=list(COLUMNS)).astype({"label": "int64"})
+    faces = pd.DataFrame(rows, columns=list(FACES_COLUMNS)).astype({"label": "int64"})
     _write_faces_csv(faces, out_folder, earlier)
     return faces
 
@@ -100,10 +99,9 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     missing = [name for name in ("image", *BOX, "emotion") if name not in table]
     if missing:
         raise BadInputError(f"the table of boxes has no column {', '.join(missing)}")
-    tags = table["tags"] if "tags" in table else table["emotion"]
-    table = table.assign(tags=tags).reindex(columns=[*TABLE_COLUMNS]).assign(label=-1, class_name="")
+    table = table.assign(tags=table.get("tags", table["emotion"])).reindex(columns=list(COLUMNS))
     table = table.fillna({"emotion": "", "tags": "", "image_width": 0, "image_height": 0})
-    table["number"] = table.groupby("image").cumcount()
+    table = table.assign(number=table.groupby("image").cumcount(), label=-1, class_name="")
     return table.astype({"emotion": str, "tags": str})
 
 

@@ -104,9 +104,8 @@ class LabelQueue:
     ):
         self.images_folder, self.annotations_folder = Path(images_folder), Path(annotations_folder)
         self.class_names, self.choices = tuple(class_names), (*class_names, NO_FACE)
-        self.pictures = (
-            _list_pictures(self.images_folder) if pictures is None else list(map(clean_image_name, pictures))
-        )
+        names = _list_pictures(self.images_folder) if pictures is None else map(clean_image_name, pictures)
+        self.pictures = list(names)
         self.position = 0
         self._detector, self._bundle = detector, bundle
         try:
@@ -231,8 +230,7 @@ class LabelQueue:
         check_choice("label", emotion, self.choices)
         regions = list(self.regions)
         if not 0 <= number < len(regions):
-            name = self.image_name or "no picture"
-            raise BadInputError(f"there is no box {number + 1} to label; {name} has {len(regions)}")
+            raise BadInputError(f"there is no box {number} to label; the picture has {len(regions)} boxes")
         regions[number] = replace(regions[number], emotion=emotion, tags=emotion)
         self.set_regions(regions)
 
@@ -298,9 +296,8 @@ class LabelQueue:
             original = file.with_name(f"{file.name}.original")  # it holds more than we could read
             if not original.exists():
                 shutil.copy2(file, original)
-        (written,) = write_vott(
-            make_table(new.rows(name)), self.annotations_folder, {name: new.size}, self._ids, {name: notes}
-        )
+        table, sizes = make_table(new.rows(name)), {name: new.size}
+        (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: notes})
         self._ids[name] = written.name.removesuffix("-asset.json")
         self._entries[name] = new
 

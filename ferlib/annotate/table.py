@@ -32,7 +32,10 @@ COLUMNS = ("image", "x", "y", "width", "height", "emotion", "tags", "image_width
 BOX = ("x", "y", "width", "height")
 """The columns of the box."""
 
-ImageSizes = Mapping[str, tuple[int, int]]
+Size = tuple[int, int]
+"""(width, height) of a picture in pixels."""
+
+ImageSizes = Mapping[str, Size]
 """Picture name to (width, height) in pixels."""
 
 NO_FACE = "not a face"
@@ -67,7 +70,8 @@ class Records:
         try:
             yield
         except BadInputError as error:
-            self.problems.append(f"{where}: {str(error).replace(f'{folder}{os.sep}', '')}; left out")
+            reason = str(error).replace(f"{folder}{os.sep}", "") if folder else str(error)
+            self.problems.append(f"{where}: {reason}; left out")
 
     def warn(self) -> None:
         """Log the problems, then the notes."""
@@ -97,9 +101,7 @@ def make_table(rows: Iterable[Mapping] = ()) -> pd.DataFrame:
     return table.astype({name: "str" if name in texts else "int64" for name in COLUMNS})
 
 
-def make_row(
-    image: str, box: Sequence[int], emotion: str, tags: str, size: tuple[int, int]
-) -> dict[str, Any]:
+def make_row(image: str, box: Sequence[int], emotion: str, tags: str, size: Size) -> dict[str, Any]:
     """Make one row of a table of boxes.
 
     Args:
@@ -127,7 +129,7 @@ def boxes_of(table: pd.DataFrame) -> list[Box]:
     return list(table[list(BOX)].itertuples(index=False, name=None))
 
 
-def image_sizes_of(table: pd.DataFrame, image_sizes: ImageSizes | None = None) -> dict[str, tuple[int, int]]:
+def image_sizes_of(table: pd.DataFrame, image_sizes: ImageSizes | None = None) -> dict[str, Size]:
     """Get the size of each picture of a table.
 
     Args:

@@ -134,8 +134,7 @@ class Annotator(ipywidgets.VBox):
             return
         # A box that is still being drawn begins without a size.
         drawn = [box for box in change["new"] if min(box["width"], box["height"]) >= _MIN_SIDE]
-        regions = [self._from_canvas(box) for box in drawn]
-        self._run(lambda: self.queue.set_regions(regions), then=self._show_progress)
+        self._run(lambda: self.queue.set_regions(list(map(self._from_canvas, drawn))), self._show_progress)
 
     def _name_selected(self, change: dict) -> None:
         """Name the selected box after a key was pressed for a class, or the class was clicked."""

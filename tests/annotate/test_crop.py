@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ferlib.annotate.crop import COLUMNS, crop_regions, face_name
+from ferlib.annotate.crop import FACES_COLUMNS, crop_regions, face_name
 from ferlib.annotate.formats.vott import read_vott
 from ferlib.annotate.table import NO_FACE, make_table
 from ferlib.common.errors import BadInputError, ImageError, LabelError
@@ -65,7 +65,7 @@ def test_faces_are_written_by_class_with_a_csv_that_links_them(raw):
         "file,source,keyword,url,page,licence,state\na.png,local,k,http://x/1.jpg,p,CC0,ok\n,local,k,u,p,CC0,rejected\n"
     )
     table, lines = crop([row(tags="happy"), row(box=(40, 16, 24, 80), emotion="sad", tags="Sadness")], raw)
-    assert list(table.columns) == list(COLUMNS)
+    assert list(table.columns) == list(FACES_COLUMNS)
     assert table.values.tolist() == [
         ["happy/a.png-0.png", "a.png", 8, 8, 16, 16, "happy", "happy", 3, "local", "CC0"],
         ["sad/a.png-1.png", "a.png", 40, 16, 24, 32, "sad", "Sadness", 4, "local", "CC0"],
@@ -232,7 +232,7 @@ def test_a_class_name_no_one_knows_is_refused(raw):
 
 def test_no_row_gives_an_empty_csv_with_a_header(raw):
     assert len(crop([], raw)[0]) == 0
-    assert (raw.parent / "faces" / "faces.csv").read_text().strip() == ",".join(COLUMNS)
+    assert (raw.parent / "faces" / "faces.csv").read_text().strip() == ",".join(FACES_COLUMNS)
 
 
 # ---- colour modes and EXIF -----------------------------------------------------------------------

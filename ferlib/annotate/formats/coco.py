@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import ImageSizes, Records, clean_image_name, image_sizes_of
+from ferlib.annotate.table import ImageSizes, Records, Size, clean_image_name, image_sizes_of
 from ferlib.common.errors import AnnotationError
 
 
@@ -60,9 +60,9 @@ def _key(identity: object) -> str:
     return repr(identity) if isinstance(identity, (int, str)) and not isinstance(identity, bool) else ""
 
 
-def _read_images(items: list, file_name: str, records: Records) -> dict[str, tuple[str, tuple[int, int]]]:
+def _read_images(items: list, file_name: str, records: Records) -> dict[str, tuple[str, Size]]:
     """Read the pictures: id to (name, (width, height)). Of two entries for one file the first is kept."""
-    images: dict[str, tuple[str, tuple[int, int]]] = {}
+    images: dict[str, tuple[str, Size]] = {}
     names = set()
     for place, item in enumerate(items, start=1):
         with records.leave_out_if_bad(f"{file_name}: image {place}"):

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 
 import numpy as np
 
-from ferlib.annotate.table import Records, clean_image_name, make_row
+from ferlib.annotate.table import Records, Size, clean_image_name, make_row
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import AnnotationError, LabelError
 from ferlib.common.files import write_text
@@ -121,7 +121,7 @@ def numbers(record: Mapping, keys: Sequence[str], unit: str = "pixels", read: Ca
     return values
 
 
-def image_size(width: object, height: object) -> tuple[int, int] | None:
+def image_size(width: object, height: object) -> Size | None:
     """Read the size of a picture.
 
     Args:
@@ -132,18 +132,14 @@ def image_size(width: object, height: object) -> tuple[int, int] | None:
         (width, height) in pixels, (0, 0) if the file does not have it, None if it cannot be a size.
     """
     wide, high = (number(0 if side is None else side) for side in (width, height))
-    if (
-        wide is None
-        or high is None
-        or min(wide, high) < 0
-        or max(wide, high) > MAX_SIDE
-        or wide * high >= MAX_AREA
-    ):
+    if wide is None or high is None or min(wide, high) < 0:
+        return None
+    if max(wide, high) > MAX_SIDE or wide * high >= MAX_AREA:
         return None
     return (round(wide), round(high)) if min(wide, high) >= 1 else (0, 0)
 
 
-def image_size_or_note(records: Records, where: str, width: object, height: object) -> tuple[int, int]:
+def image_size_or_note(records: Records, where: str, width: object, height: object) -> Size:
     """Read the size of a picture; if it cannot be one, note that and go on without it.
 
     Args:
@@ -162,7 +158,7 @@ def image_size_or_note(records: Records, where: str, width: object, height: obje
     return size or (0, 0)
 
 
-def whole_box(box: Sequence[float], size: tuple[int, int]) -> Box:
+def whole_box(box: Sequence[float], size: Size) -> Box:
     """Round the edges of a box to whole pixels and clamp them to the picture.
 
     Args:
@@ -223,9 +219,7 @@ def clean_tags(tags: object) -> list[str]:
     return [" ".join(text.replace("|", "/").split()) for text in texts]
 
 
-def box_row(
-    image: str, size: tuple[int, int], box: Sequence[float], tags: Sequence[str], untagged: bool = False
-) -> dict[str, Any]:
+def box_row(image: str, size: Size, box: Sequence[float], tags: list[str], untagged: bool = False) -> dict:
     """Make one row of the table of boxes.
 
     Args:

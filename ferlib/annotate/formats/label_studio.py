@@ -10,7 +10,7 @@ from urllib.parse import unquote, unquote_plus
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import Records
+from ferlib.annotate.table import Records, Size
 from ferlib.common.errors import AnnotationError
 from ferlib.common.images import SUFFIXES
 
@@ -139,7 +139,7 @@ def _read_region(image: str, parts: list) -> dict[str, Any]:
     return fields.box_row(image, size, _read_shape(shape["value"], size), list(dict.fromkeys(tags)))
 
 
-def _read_shape(value: dict, size: tuple[int, int]) -> tuple[float, float, float, float]:
+def _read_shape(value: dict, size: Size) -> tuple[float, float, float, float]:
     """Compute a shape's bounding box (x, y, width, height) in pixels."""
     to_x, to_y = size[0] / 100, size[1] / 100
     if isinstance(value.get("points"), list) and value["points"]:

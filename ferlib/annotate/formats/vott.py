@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import ImageSizes, Records, clean_image_name, image_sizes_of
+from ferlib.annotate.table import ImageSizes, Records, Size, clean_image_name, image_sizes_of
 from ferlib.common.errors import AnnotationError
 
 NOTES = ("reviewed", "excluded")
@@ -206,7 +206,7 @@ def write_vott(
 
 
 def _make_asset(
-    image: str, size: tuple[int, int], rows: Iterable, identity: str | None, notes: Mapping[str, bool]
+    image: str, size: Size, rows: Iterable, identity: str | None, notes: Mapping
 ) -> dict[str, Any]:
     """Make VoTT's record of one picture."""
     name = clean_image_name(image)
