@@ -25,7 +25,7 @@ def table(*rows):
     )
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(labels)
 def test_kappa_and_confusion_are_scikit_learns(pairs):
     first, second = zip(*pairs, strict=True)

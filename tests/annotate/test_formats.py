@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -172,23 +173,20 @@ def test_percent_become_pixels(tmp_path):
     ]  # fmt: skip
 
 
-@given(
-    st.floats(1, 60),
-    st.floats(1, 60),
-    st.floats(1, 39),
-    st.floats(1, 39),
-    st.integers(100, 3000),
-    st.integers(100, 3000),
-)
-def test_pixels_to_percent_and_back(tmp_path_factory, x, y, w, h, wide, high):
-    folder = tmp_path_factory.getbasetemp()
-    table, problems = captured(
-        read_boxes, put(folder / "p.json", [task(studio_region(x, y, w, h, size=(wide, high)))])
-    )
-    assert problems == []
-    right = [x * wide / 100, y * high / 100, (x + w) * wide / 100, (y + h) * high / 100]
-    row = table.iloc[0]
-    assert np.abs(np.array([row.x, row.y, row.x + row.width, row.y + row.height]) - right).max() <= 0.5001
+percent = st.tuples(st.floats(1, 60), st.floats(1, 60), st.floats(1, 39), st.floats(1, 39))
+
+
+@settings(max_examples=20)
+@given(st.lists(percent, min_size=1, max_size=10), st.integers(100, 3000), st.integers(100, 3000))
+def test_pixels_to_percent_and_back(tmp_path_factory, given_boxes, wide, high):
+    regions = [studio_region(*box, size=(wide, high), id=str(k)) for k, box in enumerate(given_boxes)]
+    file = put(tmp_path_factory.getbasetemp() / "p.json", [task(*regions)])
+    table, problems = captured(read_boxes, file)
+    assert problems == [] and len(table) == len(given_boxes)
+    scale = np.array([wide, high, wide, high]) / 100
+    right = np.array([[x, y, x + w, y + h] for x, y, w, h in given_boxes]) * scale
+    found = np.stack([table.x, table.y, table.x + table.width, table.y + table.height], axis=1)
+    assert np.abs(found - right).max() <= 0.5001
 
 
 @pytest.mark.parametrize("angle", [0, 15, 90, 200, 359])
@@ -235,6 +233,8 @@ def test_polygons_ellipses_and_choices_for_a_region(tmp_path):
         ("/data/local-files/?d=sets/one/%E7%AC%91%20a.jpg", "笑 a.jpg"),
         ("https://store.example/pics/a%20b.jpg?token=1", "a b.jpg"),
         ("s3://bucket/pics/a.png", "a.png"),
+        ("http://[no-address/pics/a.png?x=1", "a.png"),
+        ("/data/local-files/?d=one/a+b.jpg&x=1", "a b.jpg"),
         ("one/a.jpg", "one/a.jpg"),
         ("C:\\pics\\a.jpg", "a.jpg"),
         ("1a2b3c4d-street.jpg", "1a2b3c4d-street.jpg"),
@@ -400,21 +400,24 @@ boxes = st.builds(
         image=image, x=x, y=y, width=w, height=h, emotion=emotion_of(tags[0]), tags="|".join(tags),
         image_width=1000, image_height=900,
     ),
-    st.sampled_from(["a.jpg", "a b.png", "sub/ä.jpg", "100%.jpg", "笑#1?.png"]),
+    st.sampled_from(["a.jpg", "a b.png", "sub/ä.jpg", "100%.jpg", "笑#1?.png", "a%20b.jpg"]),
     st.integers(0, 500), st.integers(0, 500), st.integers(1, 400), st.integers(1, 400),
     st.lists(tags, min_size=1, max_size=3),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("form", "name"), [("vott", "project"), ("coco", "c.json"), ("csv", "t.csv")])
+@pytest.mark.parametrize(
+    ("form", "name"), [("vott", "project"), ("vott", "p-export.json"), ("coco", "c.json"), ("csv", "t.csv")]
+)
 @settings(max_examples=25, deadline=None)
 @given(given_rows=st.lists(boxes, min_size=1, max_size=8))
-def test_what_is_written_is_read_again(tmp_path_factory, form, name, given_rows):
-    path = tmp_path_factory.mktemp("round") / name
+def test_what_is_written_is_read_again(form, name, given_rows):
     table = make_table(given_rows).sort_values("image", kind="stable").reset_index(drop=True)
-    write_boxes(table, path, form)
-    assert detect_format(path) == form
-    again, problems = captured(read_boxes, path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write_boxes(table, path, form)
+        assert detect_format(path) == form
+        again, problems = captured(read_boxes, path)
     again = again.sort_values("image", kind="stable").reset_index(drop=True)
     assert problems == []
     pd.testing.assert_frame_equal(again, table)

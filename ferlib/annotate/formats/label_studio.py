@@ -69,7 +69,7 @@ def _read_image_name(task: dict) -> str:
         raise AnnotationError("no picture in its 'data'")
     address = texts[0].replace("\\", "/")
     if "/local-files/?d=" in address:  # the path under the server's own root
-        return fields.image_name_from("/" + unquote_plus(re.split("[=&#]", address)[1]))
+        return fields.image_name_from("/" + unquote_plus(re.split("[&#]", address.partition("?d=")[2])[0]))
     name = fields.image_name_from(unquote(address) if address.startswith("/data/") else address)
     if re.search(r"(^|/)upload/", address):
         name = re.sub(r"^[0-9a-f]{8}-(?=.)", "", name.rpartition("/")[2])
