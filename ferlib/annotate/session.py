@@ -72,7 +72,16 @@ class LabelQueue:
     """The pictures of a folder in a row; labels are read from VoTT JSON files and saved to them at once.
 
     A picture without a label file gets the boxes that the detector finds and, with a bundle, a guess for each.
-    Pictures and records that cannot be read are left out, with a warning, and are listed in `problems`.
+    Pictures and records that cannot be read are left out, with a warning, and are listed in `problems`. A label
+    file with a record that cannot be read is copied to `<file>.original` before it is replaced.
+
+    Example:
+        >>> queue = LabelQueue("raw", "annotations")
+        >>> [region.box for region in queue.regions]
+        [(55, 192, 130, 130), (329, 84, 118, 118)]
+        >>> for number, emotion in enumerate(("happy", "sad")):
+        ...     queue.label(number, emotion)
+        >>> queue.confirm()
 
     Args:
         images_folder: The folder of the pictures.
@@ -147,11 +156,19 @@ class LabelQueue:
         return self._entries[name].state()
 
     def finished(self) -> list[str]:
-        """List the pictures that are done."""
+        """List the pictures that are done.
+
+        Returns:
+            Their names, in the order of the queue.
+        """
         return [name for name in self.pictures if self.state(name) == DONE]
 
     def progress(self) -> tuple[pd.Series, pd.Series]:
-        """Count the pictures by state and the labelled boxes by class."""
+        """Count the pictures by state and the labelled boxes by class.
+
+        Returns:
+            Pictures per state, and labelled boxes per label: those of `choices`, then others, sorted.
+        """
         states = pd.Series(map(self.state, self.pictures), dtype=str).value_counts()
         boxes = self.table()["emotion"].value_counts()
         states = states.reindex([OPEN, DONE, EXCLUDED, UNREADABLE], fill_value=0).rename("pictures")
@@ -159,7 +176,11 @@ class LabelQueue:
         return states, boxes.reindex(names, fill_value=0).rename("boxes")
 
     def table(self) -> pd.DataFrame:
-        """Make the table (see `ferlib.annotate.table`) of the labelled boxes, without excluded pictures."""
+        """Make a table of the labelled boxes, without excluded pictures.
+
+        Returns:
+            A table of boxes (see `ferlib.annotate.table`), in the order of the queue.
+        """
         names = [name for name in self.pictures if self.state(name) in (OPEN, DONE)]
         rows = [row for name in names for row in self._entries[name].rows(name)]
         return make_table(row for row in rows if row["emotion"])
@@ -302,7 +323,11 @@ class LabelQueue:
         self._entries[name] = new
 
     def load_image(self) -> np.ndarray:
-        """Load the current picture: uint8 RGB, turned as its EXIF says; a gray field if there is none."""
+        """Load the current picture.
+
+        Returns:
+            uint8 RGB (height, width, 3), turned as its EXIF says; a gray field if there is no picture.
+        """
         if self.image_name is None:
             return np.full((120, 320, 3), 235, np.uint8)
         return load_image(self.images_folder / self.image_name)

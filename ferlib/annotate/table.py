@@ -79,7 +79,11 @@ class Records:
         warn_each(self.notes)
 
     def table(self) -> pd.DataFrame:
-        """Log what there is to report and return the rows as a table of boxes."""
+        """Log what there is to report, and make a table of boxes.
+
+        Returns:
+            The rows as a table of boxes.
+        """
         self.warn()
         return make_table(self.rows)
 

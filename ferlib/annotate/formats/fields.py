@@ -275,11 +275,25 @@ def image_name_from(path: str) -> str:
 
 
 def as_text(value: object) -> str:
-    """Return a value that is text, and "" for any other."""
+    """Return a value that is text.
+
+    Args:
+        value: The value.
+
+    Returns:
+        The value, "" if it is not text.
+    """
     return value if isinstance(value, str) else ""
 
 
 def shorten(value: object) -> str:
-    """Represent a value in at most 60 characters, for a message."""
+    """Represent a value for a message.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Its `repr`, cut to 60 characters.
+    """
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

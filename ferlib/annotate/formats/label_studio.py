@@ -15,7 +15,7 @@ from ferlib.common.errors import AnnotationError
 from ferlib.common.images import SUFFIXES
 
 _LABEL_KEYS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "labels", "choices")
-_IMAGE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})([?#]|$)", re.IGNORECASE)
+_IMAGE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})([?#&]|$)", re.IGNORECASE)
 
 
 def read_label_studio(path: str | os.PathLike, annotator: int | str | None = None) -> pd.DataFrame:
