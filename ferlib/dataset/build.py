@@ -228,6 +228,8 @@ def build_dataset(
 ) -> Dataset:
     """Build the data set of stage 03; bad rows and pictures are left out and logged.
 
+    DatasetError is raised where a class has no picture, or too few to have some in each part.
+
     Args:
         faces_folder: Folder of stage 02's faces; None for none. Not read when there is `data`.
         data: What `read_data` reads, with its own usage; empty for the faces of `faces_folder` and drawn
@@ -238,9 +240,6 @@ def build_dataset(
 
     Returns:
         The faces with their usage.
-
-    Raises:
-        DatasetError: A class has no picture, or too few to have some in each part.
     """
     if data:
         built = read_data(data, skip_bad=True).with_classes(class_names)

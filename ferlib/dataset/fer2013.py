@@ -19,7 +19,6 @@ from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import pandas as pd
@@ -40,21 +39,17 @@ def read_fer2013(
 
     Also accepted: gzip (by content, not by name), columns in any order, further columns, spaces around
     header names, a byte order mark, quoted fields, Windows line ends, empty lines, no line end after
-    the last row.
+    the last row. DatasetError is raised for a bad row, with its number, unless `skip_bad` is true; and for
+    a file that is missing, empty, cut off, changed while it is read, or without a header or a good row.
 
     Args:
         path: The CSV.
         class_names: The classes that the caller expects. By default those of a `classes.json` in the
-            same folder, else FER2013's seven.
+            same folder, else FER2013's seven. A `classes.json` with other classes is refused.
         skip_bad: Leave out bad rows and log them, instead of refusing the file.
 
     Returns:
         The rows in the order of the file.
-
-    Raises:
-        DatasetError: A row is bad and `skip_bad` is false (the message has its number); or the file is
-            missing, empty, cut off, changed while it is read, or has no header or no good row; or
-            `classes.json` has other classes than expected.
     """
     return _read(Path(path), ("emotion", "pixels", "Usage"), class_names, skip_bad)
 
@@ -70,7 +65,7 @@ def read_split(path: str | os.PathLike) -> Dataset:
     """
     path = Path(path)
     usage = {"val": USAGES[1], "test": USAGES[2]}.get(path.name.split(".")[0], USAGES[0])
-    return _read(path, ("emotion", "pixels")).with_usage(usage)
+    return _read(path, ("emotion", "pixels"), None, False).with_usage(usage)
 
 
 def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = True) -> None:
@@ -91,16 +86,13 @@ def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = 
     numbers = [str(value) for value in range(256)]
     try:
         with whole(path) as part, part.open("wb") as raw:
-            packed = path.suffix == ".gz"
-            out = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if packed else raw
+            out = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
             out.write(b"emotion,pixels,Usage\n" if with_usage else b"emotion,pixels\n")
-            for label, face, usage in zip(
-                dataset.labels.tolist(), dataset.pixels, dataset.usage, strict=True
-            ):
+            rows = zip(dataset.labels.tolist(), dataset.pixels, dataset.usage, strict=True)
+            for label, face, usage in rows:
                 text = " ".join([numbers[value] for value in face.tobytes()])
                 out.write(f"{label},{text}{f',{usage}' * with_usage}\n".encode())
-            if packed:
-                out.close()
+            out.close()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be written ({error.strerror or error})") from error
 
@@ -120,6 +112,7 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
         DatasetError: `classes.json` cannot be read, or has other classes than expected.
     """
     beside = Path(path).parent / "classes.json"
+    where = f"{beside.name} beside {Path(path).name}"
     expected = None if expected is None else tuple(expected)
     if not beside.is_file():
         return expected or SEVEN
@@ -127,12 +120,10 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
         content = json.loads(beside.read_text("utf-8"))
         names = parse_classes(content["class_names"] if isinstance(content, dict) else content)
     except (OSError, ValueError, KeyError, TypeError, LabelError) as error:
-        raise DatasetError(
-            f"{beside.name} beside {Path(path).name}: not a list of class names ({error})"
-        ) from error
+        raise DatasetError(f"{where}: not a list of class names ({error})") from error
     if expected is not None and names != expected:
         raise DatasetError(
-            f"{beside.name} beside {Path(path).name} says {', '.join(names)}, not {', '.join(expected)}; "
+            f"{where} says {', '.join(names)}, not {', '.join(expected)}; "
             "read the file as it is and map it with .with_classes()"
         )
     return names
@@ -141,16 +132,14 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
 _Rows = tuple[Sequence[int] | np.ndarray, np.ndarray, Sequence[str] | np.ndarray]  # labels, pixels, usage
 
 
-def _read(
-    path: Path, required: Sequence[str], class_names: Sequence[str] | None = None, skip_bad: bool = False
-) -> Dataset:
+def _read(path: Path, required: Sequence[str], class_names: Sequence[str] | None, skip_bad: bool) -> Dataset:
     names = file_classes(path, class_names)
     lines = _lines(path)
     columns = _read_header(path, lines, required)
     rows: list[_Rows] = []
     problems: list[str] = []
     total = 0
-    while batch := list(islice(lines, _BATCH_ROWS)):
+    while (skip_bad or not problems) and (batch := list(islice(lines, _BATCH_ROWS))):
         parsed = _parse_batch([text for _, text in batch], columns, names)
         if parsed is not None:
             rows.append(parsed)
@@ -163,8 +152,7 @@ def _read(
         total += len(batch)
     leave_out(problems, skip_bad)
     if not rows:
-        good = "good " if problems else ""
-        raise DatasetError(f"{path.name}: no {good}row after the header; nothing to read")
+        raise DatasetError(f"{path.name}: no {'good ' * bool(problems)}row after the header; nothing to read")
     labels, pixels, usage = (np.concatenate(column) for column in zip(*rows, strict=True))
     return Dataset(pixels.reshape(-1, SIDE, SIDE), labels, usage, names)
 
@@ -174,19 +162,20 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     number = 1
     try:
         with path.open("rb") as raw:
-            before = _state(raw)
+            before = os.fstat(raw.fileno())
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
             source = gzip.GzipFile(fileobj=raw) if packed else raw
             while line := source.readline(_MAX_LINE):
                 if len(line) == _MAX_LINE:
                     raise DatasetError(
-                        f"{path.name}: line {number} is longer than {_MAX_LINE} bytes; this is no CSV of faces"
+                        f"{path.name}: line {number} is longer than {_MAX_LINE} bytes; this is not a CSV of faces"
                     )
                 if line.strip(b"\r\n"):
                     yield number, line
                 number += 1
-            if _state(raw) != before:
+            after = os.fstat(raw.fileno())
+            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
                 raise DatasetError(
                     f"{path.name}: changed while it was read; let its writer end, then read it again"
                 )
@@ -198,24 +187,15 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _state(file: BinaryIO) -> tuple[int, int]:
-    """What changes when somebody writes to an open file."""
-    state = os.fstat(file.fileno())
-    return state.st_size, state.st_mtime_ns
-
-
 def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], required: Sequence[str]) -> list[str]:
     """The names of the columns in lower case."""
     _, text = next(lines, (0, None))
     if text is None:
         raise DatasetError(f"{path.name}: the file is empty")
     advice = f"the first line must name the columns {','.join(required)}"
-    try:
-        if b"\0" in text:
-            raise UnicodeError
-        header = text.decode("utf-8-sig").rstrip("\r\n")
-    except UnicodeError:
-        raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}") from None
+    header = text.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+    if "\0" in header or "\ufffd" in header:
+        raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}")
     try:
         names = next(csv.reader([header], skipinitialspace=True), [])
     except csv.Error:  # a lone \r, or one endless field
@@ -242,7 +222,7 @@ def _parse_batch(lines: list[bytes], columns: list[str], class_names: Sequence[s
         return None
     table.columns = columns
     labels = table["emotion"].map({str(k): k for k in range(len(class_names))})
-    usage = table["usage"].to_numpy(str) if "usage" in columns else np.full(len(lines), USAGES[0])
+    usage = table["usage"].to_numpy(str) if "usage" in columns else np.full(len(table), USAGES[0])
     pixels = _parse_pixels(table["pixels"].tolist())
     if pixels is None or labels.isna().any() or not np.isin(usage, USAGES).all():
         return None

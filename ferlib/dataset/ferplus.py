@@ -193,9 +193,7 @@ def _counted(votes: np.ndarray, contempt: str, unknown: str) -> np.ndarray:
     counted = np.array(votes)
     numbers = counted.dtype.kind in "iuf" and counted.ndim == 2 and counted.shape[1] == len(VOTES)
     if not numbers or (counted < 0).any():
-        raise BadInputError(
-            f"votes are numbers from 0 in rows of {len(VOTES)}, got {counted.dtype} {counted.shape}"
-        )
+        raise BadInputError(f"votes must be numbers (n, 10), 0 or more, got {counted.dtype} {counted.shape}")
     counted = counted.astype(np.int64)
     counted[counted == 1] = 0
     for name, handling in (("contempt", contempt), ("unknown", unknown)):

@@ -5,6 +5,7 @@ that number folders alphabetically mean neutral by 4, and a number alone does no
 So numbers are accepted only where all seven are there or a `classes.json` names them.
 """
 
+import json
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import numpy as np
 from ferlib.common import images
 from ferlib.common.errors import DatasetError, ImageError, LabelError
 from ferlib.common.labels import EIGHT, SEVEN, alphabetical, canonical, parse_classes
-from ferlib.dataset.splits import SIDE, USAGES, Dataset, leave_out
+from ferlib.dataset.splits import USAGES, Dataset, leave_out
 
 PARTS = {
     "Training": ("train", "training"),
@@ -87,12 +88,10 @@ def read_folders(
     leave_out(problems, skip_bad)
     if len(problems) == len(rows):
         raise DatasetError(f"{folder}: no picture in it can be read; the first: {problems[0]}")
-    good = [row for row, face in zip(rows, faces, strict=True) if not isinstance(face, str)]
-    pixels = np.array([face for face in faces if not isinstance(face, str)], np.uint8)
-    usage = np.array([USAGES[row[0]] for row in good])
-    return Dataset(
-        pixels.reshape(-1, SIDE, SIDE), np.array([row[1] for row in good], np.int64), usage, classes
-    )
+    pixels = np.array([face for face in faces if not isinstance(face, str)])
+    kept = [row[:2] for row, face in zip(rows, faces, strict=True) if not isinstance(face, str)]
+    usage, labels = np.array(kept, np.int64).T
+    return Dataset(pixels, labels, np.array(USAGES)[usage], classes)
 
 
 def _subfolders(folder: Path) -> list[Path]:
@@ -133,12 +132,11 @@ def _numbered(
     if class_names is None:
         counts = np.bincount([label_of[name] for name in training], minlength=len(classes))
         by_alphabet = [COUNTS[SEVEN.index(name)] for name in alphabetical(SEVEN)]
+        beside = {"class_names": alphabetical(SEVEN)}
         if np.abs(counts - by_alphabet).max() <= COUNT_TOLERANCE:
             raise DatasetError(
                 f"{folder}: its numbers count FER2013's classes by the alphabet (4 is neutral), not in FER2013's "
-                'own order (4 is sad); put a classes.json beside them: {"class_names": ["'
-                + '", "'.join(alphabetical(SEVEN))
-                + '"]}'
+                f"own order (4 is sad); put a classes.json beside them: {json.dumps(beside)}"
             )
     return tuple(classes), label_of
 

@@ -42,7 +42,7 @@ class Dataset:
         n = len(self.labels)
         if self.pixels.shape != (n, SIDE, SIDE) or self.pixels.dtype != np.uint8:
             raise DatasetError(
-                f"expected pixels uint8 ({n}, {SIDE}, {SIDE}), got {self.pixels.dtype} {self.pixels.shape}"
+                f"expected pixels uint8 ({n}, 48, 48), got {self.pixels.dtype} {self.pixels.shape}"
             )
         if self.labels.shape != (n,) or self.labels.dtype != np.int64:
             raise DatasetError(f"expected labels int64 (n,), got {self.labels.dtype} {self.labels.shape}")
