@@ -28,7 +28,7 @@ from ferlib.common.files import whole
 from ferlib.common.labels import SEVEN, parse_classes
 from ferlib.dataset.splits import PIXELS, SIDE, USAGES, Dataset, leave_out
 
-_BATCH_ROWS = 128  # these rows and what is computed from them fit into a core's cache
+_BATCH_ROWS = 128  # fewer rows cost more calls of pandas, more rows do not fit into a core's cache
 _MAX_LINE = 1 << 20  # a row of FER2013 has at most about 9,300 bytes
 
 

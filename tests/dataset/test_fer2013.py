@@ -172,18 +172,24 @@ def test_missing_files(tmp_path):
                 read(path)
 
 
-@pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
-def test_cut_off_gzip_is_refused_with_its_line(tmp_path, keep):
+@pytest.fixture(scope="module")
+def packed():
+    """200 rows of noise, gzipped."""
     rng = np.random.default_rng(2)
-    text = HEADER + "".join(
-        f"0,{' '.join(map(str, rng.integers(0, 256, 2304)))},Training\n" for _ in range(200)
-    )
-    packed = gzip.compress(text.encode())
+    rows = (" ".join(map(str, face)) for face in rng.integers(0, 256, (200, 2304)).tolist())
+    return gzip.compress((HEADER + "".join(f"0,{row},Training\n" for row in rows)).encode(), 1)
+
+
+@pytest.mark.parametrize("keep", [0.1, 0.5, 0.999])
+def test_cut_off_gzip_is_refused_with_its_line(tmp_path, packed, keep):
     with pytest.raises(DatasetError, match="cut off") as caught:
         read_fer2013(write(tmp_path, packed[: int(len(packed) * keep)], "f.csv.gz"))
     line = int(str(caught.value).split("in line ")[1].split()[0])
     assert abs(line - 201 * keep) < 12
-    # a flipped byte within: the checksum at the end tells
+
+
+def test_damaged_gzip_is_refused(tmp_path, packed):
+    """A flipped bit in the checksum."""
     damaged = bytearray(packed)
     damaged[-6] ^= 1
     with pytest.raises(DatasetError):
