@@ -17,6 +17,15 @@ from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences,
 from ferlib.model.metadata import METADATA_FILE, METRICS_FILE
 from ferlib.train.recipes import kept_epoch, known_as
 
+_EARLIER_NAMES = {
+    "votes": "vote_weight",
+    "start": "initial_weights",
+    "taught": "distillation_weight",
+    "blend": "weight_interpolation",
+    "corrected": "calibrate",
+}
+"""Settings under the names that bundles of earlier versions have."""
+
 
 def write_card(folder: str | os.PathLike) -> Path:
     """Write the card of a bundle: README.md, curves.png, confusion.png and calibration.png beside its files.
@@ -71,7 +80,7 @@ def _values(
     metadata: dict[str, Any], report: dict[str, Any], history: pd.DataFrame, others: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """What the template names."""
-    data, settings = metadata["data"], metadata["settings"]
+    data, settings = metadata["data"], _current_names(metadata["settings"])
     measured = set(report.get("pair", {}).get("class_names", ()))
     subsets = [subset_figures(other) for other in others if set(other["class_names"]) != measured]
     recalls = {name: row["recall"] for name, row in report["per_class"].items() if row["recall"] is not None}
@@ -79,7 +88,7 @@ def _values(
         "metadata": metadata,
         "data": data,
         "settings": settings,
-        "settings_json": json.dumps(settings, indent=1),
+        "settings_json": json.dumps(metadata["settings"], indent=1),
         "report": report,
         "source": data["source"].split(", ")[0],  # after it comes the file of votes, where there was one
         "relabelled": data.get("labels") == "ferplus",
@@ -96,13 +105,17 @@ def _values(
     }
 
 
+def _current_names(settings: dict[str, Any]) -> dict[str, Any]:
+    return {_EARLIER_NAMES.get(name, name): value for name, value in settings.items()}
+
+
 def _command(metadata: dict[str, Any]) -> str:
     """The command line that makes the bundle again."""
-    data, settings = metadata["data"], metadata["settings"]
+    data, settings = metadata["data"], _current_names(metadata["settings"])
     source, *votes = data["source"].split(", ")
-    recipe = known_as(settings)
+    recipe = known_as(metadata["settings"])
     parts = [f"ferlib train --data {source}"]
-    if settings.get("votes"):
+    if settings.get("vote_weight"):
         parts.append(f"--votes {votes[0] if votes else 'fer2013new.csv'}")
     if data.get("labels") == "ferplus":
         parts.append("--labels ferplus")

@@ -9,7 +9,7 @@ import pandas as pd
 from ferlib.common.errors import BadInputError, ImageError, LabelError, warn_each
 from ferlib.common.labels import label_of
 from ferlib.detect.detector import load_detector
-from ferlib.detect.yunet import model_file
+from ferlib.detect.yunet import local_model_file
 from ferlib.evaluate.metrics import wilson_interval
 from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import Recognizer
@@ -66,7 +66,7 @@ def detector_name() -> str:
     Returns:
         "yunet" where its model file is present (nothing is downloaded), else a Haar cascade's name.
     """
-    return "frontalface_default" if model_file(fetch=False) is None else "yunet"
+    return "frontalface_default" if local_model_file() is None else "yunet"
 
 
 def _read_legend(path: Path) -> pd.DataFrame:
