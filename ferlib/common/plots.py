@@ -6,6 +6,7 @@ is also labelled with text, for gray print. In a notebook, end the line with `;`
 
 import os
 from collections.abc import Mapping, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -45,7 +46,10 @@ def _check_lengths(what: str, names: Sequence, values: Sequence | np.ndarray) ->
 
 
 def plot_wall(
-    images: Sequence[np.ndarray], titles: Sequence[str] | None = None, columns: int = 8, size: float = 1.15
+    images: Sequence[np.ndarray] | np.ndarray,
+    titles: Sequence[str] | None = None,
+    columns: int = 8,
+    size: float = 1.15,
 ) -> Figure:
     """Show images in a grid, row by row.
 
@@ -138,8 +142,8 @@ def plot_boxes(
         ax.add_patch(plt.Rectangle(corner, width, height, fill=False, edgecolor=color, linewidth=2))
         if names is not None:
             shade = {"facecolor": "black", "alpha": 0.7, "pad": 1.5, "edgecolor": "none"}
-            style = {"va": "top", "fontsize": 9, "color": "white", "bbox": shade, "clip_on": True}
-            ax.text(max(x, 0) + 2, max(y, 0) + 2, str(names[k]), **style)
+            label = ax.text(max(x, 0) + 2, max(y, 0) + 2, str(names[k]), va="top", bbox=shade)
+            label.set(fontsize=9, color="white", clip_on=True)
     ax.axis("off")
     return ax
 
@@ -203,8 +207,8 @@ def plot_history(history: Mapping[str, Sequence[float]], ax: Sequence[Axes] | No
     Returns:
         The two axes.
     """
-    ax = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")[1] if ax is None else np.asarray(ax)
-    for panel, metric, best in zip(ax, ("loss", "accuracy"), (np.nanargmin, np.nanargmax), strict=True):
+    panels = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")[1] if ax is None else np.asarray(ax)
+    for panel, metric, best in zip(panels, ("loss", "accuracy"), (np.nanargmin, np.nanargmax), strict=True):
         for key, name, color, style in (
             (metric, "training", BLUE, "--"),
             (f"val_{metric}", "validation", ORANGE, "-"),
@@ -212,23 +216,21 @@ def plot_history(history: Mapping[str, Sequence[float]], ax: Sequence[Axes] | No
             if key not in history or len(history[key]) == 0:
                 continue
             values = np.asarray(history[key], dtype=float)
-            label, marked = name, []
             if key.startswith("val_") and not np.isfinite(values).any():
                 continue  # a run that held nothing out
+            (line,) = panel.plot(np.arange(1, len(values) + 1), values, style, color=color, label=name)
             if key.startswith("val_"):
-                marked = [int(best(values))]
-                label = f"{name}, best {values[marked[0]]:.3f} in epoch {marked[0] + 1}"
-            epochs = np.arange(1, len(values) + 1)
-            (line,) = panel.plot(epochs, values, style, color=color, label=label)
-            if marked or len(values) == 1:  # one epoch alone is a point, and a line of it would not be seen
-                line.set(marker="o", markersize=8, markevery=marked or None)
+                k = int(best(values))
+                line.set(label=f"{name}, best {values[k]:.3f} in epoch {k + 1}", markevery=[k])
+            if key.startswith("val_") or len(values) == 1:  # the line of a single epoch would be invisible
+                line.set(marker="o", markersize=8)
         panel.set_xlabel("epoch")
         panel.set_ylabel(metric)
         panel.xaxis.get_major_locator().set_params(integer=True)
         panel.grid(alpha=0.3)
         if panel.lines:
             panel.legend(frameon=False)
-    return ax
+    return panels
 
 
 def plot_probabilities(
@@ -293,34 +295,36 @@ def plot_timeline(
     if len(seconds) == 0:
         raise BadInputError("plot_timeline: no frames to show")
     ax = axes_or_new(ax, 10, 3.4)
-    seconds, probabilities = np.asarray(seconds, dtype=float), np.asarray(probabilities, dtype=float)
-    steps = np.diff(seconds)
+    steps = np.diff(np.asarray(seconds, dtype=float))
     usual = float(np.median(steps)) if len(steps) else 1.0
+    # each frame is shown until the next one, so that a single frame is visible, too
+    edges = np.append(np.asarray(seconds, dtype=float), seconds[-1] + usual)
     colours = [np.array(colour_of(name)) / 255 for name in class_names]
     for part in np.split(np.arange(len(seconds)), np.flatnonzero(steps > 2 * usual) + 1):
-        # each frame is shown until the next one, so that a single frame is visible, too
-        times = np.append(seconds[part], seconds[part[-1]] + usual)
-        values = np.concatenate([probabilities[part], probabilities[part[-1:]]])
-        areas = ax.stackplot(times, values.T, step="post", colors=colours, edgecolor="white", linewidth=0.3)
+        times = np.append(edges[part], edges[part[-1]] + usual)
+        values = np.asarray(probabilities, dtype=float)[[*part, part[-1]]].T
+        areas = ax.stackplot(times, values, step="post", colors=colours, edgecolor="white", linewidth=0.3)
     ax.legend(areas[::-1], list(class_names)[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     if truth is not None:
-        _truth_band(ax, np.append(seconds, seconds[-1] + usual), list(truth))
-    ax.set(xlim=(seconds[0], seconds[-1] + usual), xlabel="seconds", ylabel="probability")
+        _draw_truth(ax, edges, truth)
+    ax.set(xlim=(edges[0], edges[-1]), xlabel="seconds", ylabel="probability")
     ax.set_ylim(0, 1 if truth is None else 1.13)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def _truth_band(ax: Axes, edges: np.ndarray, truth: list[str | None]) -> None:
+def _draw_truth(ax: Axes, edges: np.ndarray, truth: Sequence[str | None]) -> None:
     """Draw the true classes above the stack; a run of one class is one piece, named where there is room."""
-    starts = [k for k in range(len(truth)) if k == 0 or truth[k] != truth[k - 1]]
-    for first, end in zip(starts, [*starts[1:], len(truth)], strict=True):
-        name, left, right = truth[first], edges[first], edges[end]
+    first = 0
+    for name, run in groupby(truth):
+        left, right = edges[first], edges[first := first + len(list(run))]
         if name is None:
             continue
-        colour = np.array(colour_of(name))
-        ax.fill_between([left, right], 1.03, 1.13, color=colour / 255, edgecolor="white", linewidth=1)
+        colour = colour_of(name)
+        ax.fill_between(
+            [left, right], 1.03, 1.13, color=np.array(colour) / 255, edgecolor="white", linewidth=1
+        )
         if (right - left) / (edges[-1] - edges[0]) > 0.011 * len(name):
             ink = np.array(ink_on(colour)) / 255
             ax.text((left + right) / 2, 1.08, name, ha="center", va="center", fontsize=8, color=ink)

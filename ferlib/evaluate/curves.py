@@ -3,7 +3,7 @@
 Throughout, `y_true` is int64 (n,) and `y_prob` float (n, k) with rows summing to one, k = len(class_names).
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -52,11 +52,11 @@ def roc_curves(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    curves: dict[str, dict] = {name: {"auc": np.nan, "x": [], "y": []} for name in class_names}
+    for name, positive, score in _against_rest(y_true, y_prob, class_names):
         x, y, _ = roc_curve(positive, score)
-        return roc_auc_score(positive, score), x, y
-
-    return _curves(curve, "auc", y_true, y_prob, class_names)
+        curves[name] = {"auc": float(roc_auc_score(positive, score)), **_thin(x, y)}
+    return curves
 
 
 def precision_recall_curves(
@@ -80,35 +80,30 @@ def precision_recall_curves(
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    def curve(positive: np.ndarray, score: np.ndarray) -> tuple[float, np.ndarray, np.ndarray]:
+    curves: dict[str, dict] = {name: {"ap": np.nan, "x": [], "y": []} for name in class_names}
+    for name, positive, score in _against_rest(y_true, y_prob, class_names):
         precision, recall, _ = precision_recall_curve(positive, score)
-        return average_precision_score(positive, score), recall[::-1], precision[::-1]
+        area = float(average_precision_score(positive, score))
+        curves[name] = {"ap": area, **_thin(recall[::-1], precision[::-1])}
+    return curves
 
-    return _curves(curve, "ap", y_true, y_prob, class_names)
 
-
-def _curves(
-    curve: Callable, area_key: str, y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]
-) -> dict[str, dict]:
+def _against_rest(
+    y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """Of each class that has rows, and others beside it: its name, which rows are its own, its probabilities."""
     y_true, y_prob = check_predictions(y_true, y_prob)
-    result = {}
     for label, name in enumerate(class_names):
         positive = y_true == label
-        result[name] = {area_key: float("nan"), "x": [], "y": []}
         if positive.any() and not positive.all():
-            area, x, y = curve(positive, y_prob[:, label])
-            kept = _thin(x, y)
-            result[name] = {
-                area_key: float(area),
-                "x": x[kept].round(4).tolist(),
-                "y": y[kept].round(4).tolist(),
-            }
-    return result
+            yield name, positive, y_prob[:, label]
 
 
-def _thin(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Indices of at most POINTS points at about even steps along the curve, both ends included."""
-    if len(x) <= POINTS:
-        return np.arange(len(x))
-    length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.unique(np.searchsorted(length, np.linspace(0, length[-1], POINTS)).clip(0, len(x) - 1))
+def _thin(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """At most POINTS points at about even steps along the curve, both ends included."""
+    if len(x) > POINTS:
+        length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        steps = np.searchsorted(length, np.linspace(0, length[-1], POINTS))
+        kept = np.unique(steps.clip(0, len(x) - 1))
+        x, y = x[kept], y[kept]
+    return {"x": x.round(4).tolist(), "y": y.round(4).tolist()}

@@ -74,8 +74,10 @@ def plot_reliability(
     """
     ax = axes_or_new(ax, 4.4, 4)
     ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="as sure as right")
-    styles = [(bins, "as it comes", BLUE, "o", "-"), (after, "with temperature", ORANGE, "s", "--")]
-    for columns, name, colour, marker, dash in styles[: 1 if after is None else 2]:
+    styles = [(bins, "as it comes", BLUE, "o", "-")]
+    if after is not None:
+        styles.append((after, "with temperature", ORANGE, "s", "--"))
+    for columns, name, colour, marker, dash in styles:
         x, y, n = columns["confidence"], columns["accuracy"], np.asarray(columns["n"], float)
         ax.plot(x, y, dash, color=colour, linewidth=1.2)
         ax.scatter(x, y, 12 + 150 * n / n.sum(), color=colour, marker=marker, label=name)
@@ -148,7 +150,7 @@ def plot_comparison(
 
 
 def plot_heat_maps(
-    faces: Sequence[np.ndarray], heats: np.ndarray, titles: Sequence[str], columns: int = 8
+    faces: Sequence[np.ndarray] | np.ndarray, heats: np.ndarray, titles: Sequence[str], columns: int = 8
 ) -> Figure:
     """Show faces in rows, each above its Grad-CAM.
 

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib import __version__
-from ferlib.common.errors import DatasetError, FerlibError, LabelError
+from ferlib.common.errors import DatasetError, FerlibError, LabelError, logger
 from ferlib.common.labels import map_labels
 from ferlib.dataset.splits import Dataset, group_copies, held_out
 from ferlib.evaluate import label_errors, metrics, subgroups
@@ -60,7 +60,9 @@ def measure_bundle(
     tta: str = "flip",
     extras: Extras | None = None,
 ) -> tuple[dict[str, Any], Predictions]:
-    """Measure a bundle on a data set. Nothing is chosen on the rows that are evaluated.
+    """Measure a bundle on a data set; nothing is chosen on the rows that are evaluated.
+
+    A part of the data set that is missing and photographs that cannot be used are logged.
 
     Args:
         model: The model in `folder`.
@@ -85,6 +87,8 @@ def measure_bundle(
     # first, so that a wrong folder is reported at once
     photographs = None if extras.photos is None else read_photographs(extras.photos, model, tta=tta)
     predictions = predict_rows(model, dataset, usage, classes, tta)
+    if predictions.note:
+        logger.warning(predictions.note)
     faces = dataset.pixels[predictions.rows]
     report = build_report(predictions) | model_entries(model, tta)
     report |= {
@@ -123,17 +127,17 @@ def model_facts(model: Predictor, folder: str | os.PathLike) -> dict[str, Any]:
         the version of `ferlib`; None for what the bundle does not say.
     """
     metadata = getattr(model, "metadata", {})
-    history, file = Path(folder) / "history.csv", Path(folder) / MODEL_FILE
-    file = file if file.is_file() else Path(folder) / SVM_FILE
-    table = pd.read_csv(history) if history.is_file() else None
-    timed = table is not None and "seconds" in table
+    folder = Path(folder)
+    files = [folder / name for name in (MODEL_FILE, SVM_FILE) if (folder / name).is_file()]
+    history = folder / "history.csv"
+    table = pd.read_csv(history) if history.is_file() else pd.DataFrame()
     return {
         "network": metadata.get("settings", {}).get("network"),
         "parameters": metadata.get("parameters"),
-        "file_bytes": file.stat().st_size if file.is_file() else None,
+        "file_bytes": files[0].stat().st_size if files else None,
         "cores": os.cpu_count(),
-        "epochs": None if table is None else len(table),
-        "training_seconds": float(table["seconds"].sum()) if timed else None,
+        "epochs": len(table) or None,
+        "training_seconds": float(table["seconds"].sum()) if "seconds" in table else None,
         "sha256": metadata.get("sha256"),
         "ferlib": __version__,
     }
@@ -176,7 +180,7 @@ def pair_figures(predictions: Predictions) -> dict[str, Any] | None:
         `class_names` and the main figures; None where the model does not know both classes, or only these.
     """
     pair = _select_pair(predictions)
-    return pair and {"class_names": list(PAIR)} | _main(pair.y_true, pair.y_pred, len(PAIR))
+    return None if pair is None else {"class_names": list(PAIR)} | _main(pair.y_true, pair.y_pred, 2)
 
 
 def _select_pair(predictions: Predictions) -> Predictions | None:
@@ -292,7 +296,7 @@ def vote_figures(predictions: Predictions, votes: np.ndarray, dataset: Dataset) 
         "label_errors": label_errors.compare_with_votes(errors, y_true, voted),
     }
     pair = _select_pair(predictions)
-    if pair:
+    if pair is not None:
         voted = label_errors.voted_pair_labels(votes[pair.rows])
         figures["pair_mistakes"] = label_errors.mistakes_by_votes(pair.y_true, pair.y_pred, voted)
     labels = map_labels(dataset.labels, dataset.class_names, names)

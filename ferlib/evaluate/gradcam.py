@@ -30,13 +30,14 @@ def last_feature_maps(model: Any) -> Any:
         The Keras layer.
 
     Raises:
-        BadInputError: The network has no feature maps.
+        BadInputError: The network has no feature maps, or it is no Keras model.
     """
-    for layer in reversed(model.layers):
+    for layer in reversed(getattr(model, "layers", [])):
         shape = getattr(getattr(layer, "output", None), "shape", ())
         if len(shape) == 4 and type(layer).__name__ not in _SKIPPED and layer is not model.layers[0]:
             return layer
-    raise BadInputError(f"{model.name} has no convolutional maps; Grad-CAM needs a network that has")
+    name = getattr(model, "name", "the model")
+    raise BadInputError(f"{name} has no convolutional maps; Grad-CAM needs a network that has")
 
 
 def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -55,11 +56,8 @@ def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
     Raises:
         ImageError: The faces or labels have another shape or dtype.
-        BadInputError: The network has no feature maps.
+        BadInputError: The network has no feature maps, or it is no Keras model.
     """
-    import tensorflow as tf
-
-    keras = import_keras()
     faces, labels = np.asarray(faces), np.asarray(labels)
     if faces.ndim != 3 or faces.dtype != np.uint8 or labels.shape != faces.shape[:1]:
         raise ImageError(
@@ -67,7 +65,11 @@ def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
         )
     if not len(faces):
         return np.zeros(faces.shape, np.float32)
-    layer, last = last_feature_maps(model), model.layers[-1]
+    layer = last_feature_maps(model)
+    keras = import_keras()
+    import tensorflow as tf
+
+    last = model.layers[-1]
     inner = keras.Model(model.inputs, [layer.output, last.input])
     inputs = tf.cast(faces, tf.float32)[..., tf.newaxis]
     with tf.GradientTape() as tape:

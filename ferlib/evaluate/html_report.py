@@ -111,14 +111,12 @@ def worst_mistakes(
     y_true, y_pred, faces = predictions.y_true[worst], predictions.y_pred[worst], faces[worst]
     answers = zip(y_true, y_pred, confidence[worst], strict=True)
     titles = [f"{names[true]}, not\n{names[said]} {sure:.2f}" for true, said, sure in answers]
-    network = getattr(model, "model", None)
     try:
-        if network is None:
-            raise BadInputError("not a Keras network")
         labels = gradcam.own_labels(model, faces, y_pred, names)
-        figure = plot_heat_maps(faces, gradcam.heat_maps(network, faces, labels), titles)
+        heats = gradcam.heat_maps(getattr(model, "model", None), faces, labels)
+        figure = plot_heat_maps(faces, heats, titles)
     except BadInputError:
-        figure = plot_wall(list(faces), titles=titles, size=1.35)
+        figure = plot_wall(faces, titles=titles, size=1.35)
     return _save(figure, "png", {"Software": None}, dpi=100)
 
 

@@ -54,9 +54,9 @@ class Entry:
     usage: str
     faces: int
     accuracy: float
+    balanced_accuracy: float
     low: float = np.nan
     high: float = np.nan
-    balanced_accuracy: float = np.nan
     parameters: int = 0
     megabytes: float = 0.0
     ms_per_face: float = np.nan
@@ -82,7 +82,7 @@ def build_leaderboard(folders: Sequence[str | os.PathLike]) -> pd.DataFrame:
         BadInputError: None of the folders can be read.
     """
     entries: list[Entry] = []
-    majority: dict[tuple, float] = {}
+    majority: dict[tuple[str, str, int], float] = {}
     left_out = []
     for folder in map(Path, folders):
         try:
@@ -101,9 +101,9 @@ def build_leaderboard(folders: Sequence[str | os.PathLike]) -> pd.DataFrame:
             "no model to compare; give folders in which `ferlib evaluate --json` left a metrics.json"
         )
     note = "always the most frequent class"
-    for group, accuracy in majority.items():
-        balanced = 1 / _class_count(group[0])
-        entries.append(Entry("majority", "", *group, accuracy, balanced_accuracy=balanced, note=note))
+    for (classes, usage, faces), accuracy in majority.items():
+        balanced = 1 / _class_count(classes)
+        entries.append(Entry("majority", "", classes, usage, faces, accuracy, balanced, note=note))
     table = pd.DataFrame(entries, columns=[field.name for field in fields(Entry)])
     order = table.assign(size=table["classes"].map(_class_count)).sort_values(
         ["size", *_GROUP, "accuracy"], ascending=[False, True, True, True, False], kind="stable"
@@ -211,7 +211,7 @@ def plot_leaderboard(table: pd.DataFrame) -> Figure:
         layout="constrained",
         squeeze=False,
     )
-    legend = {}
+    legend: dict[str, Any] = {}
     for ax, ((classes, usage, faces), group) in zip(axes[:, 0], groups, strict=True):
         places = np.arange(len(group))
         errors = np.abs(group[["low", "high"]].to_numpy(float).T - group["accuracy"].to_numpy())

@@ -35,13 +35,17 @@ RATES = {
 """Each key of `binary_rates` with its names and its formula; `for_` because `for` is a Python keyword."""
 
 
+Labels = Sequence[int] | np.ndarray
+"""Integers, (n,)."""
+
+
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
     """`part / whole` element by element, NaN where `whole` is zero."""
     part, whole = np.broadcast_arrays(np.asarray(part, np.float64), whole)
     return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
 
 
-def _check_labels(labels: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
+def _check_labels(labels: Labels, name: str) -> np.ndarray:
     array = np.asarray(labels)
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
@@ -54,9 +58,7 @@ def _check_labels(labels: Sequence[int] | np.ndarray, name: str) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def _check_pair(
-    y_true: Sequence[int] | np.ndarray, y_pred: Sequence[int] | np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
+def _check_pair(y_true: Labels, y_pred: Labels) -> tuple[np.ndarray, np.ndarray]:
     truth, predicted = _check_labels(y_true, "y_true"), _check_labels(y_pred, "y_pred")
     if len(truth) != len(predicted):
         raise LabelError(
@@ -79,9 +81,7 @@ def _check_matrix(matrix: Any) -> np.ndarray:
     return array.astype(np.int64)
 
 
-def confusion_matrix(
-    y_true: Sequence[int] | np.ndarray, y_pred: Sequence[int] | np.ndarray, n_classes: int
-) -> np.ndarray:
+def confusion_matrix(y_true: Labels, y_pred: Labels, n_classes: int) -> np.ndarray:
     """Count how often each true class was predicted as each class.
 
     Args:
@@ -118,7 +118,7 @@ def row_shares(matrix: np.ndarray) -> np.ndarray:
     return _ratio(matrix, matrix.sum(axis=1, keepdims=True))
 
 
-def accuracy(y_true: Sequence[int] | np.ndarray, y_pred: Sequence[int] | np.ndarray) -> float:
+def accuracy(y_true: Labels, y_pred: Labels) -> float:
     """Compute the share of rows that were predicted correctly.
 
     Args:
@@ -136,7 +136,7 @@ def accuracy(y_true: Sequence[int] | np.ndarray, y_pred: Sequence[int] | np.ndar
     return float((truth == predicted).mean())
 
 
-def balanced_accuracy(y_true: Sequence[int] | np.ndarray, y_pred: Sequence[int] | np.ndarray) -> float:
+def balanced_accuracy(y_true: Labels, y_pred: Labels) -> float:
     """Compute the mean recall of the classes that have rows, so that rare and frequent classes count equally.
 
     Args:
@@ -365,18 +365,13 @@ def top_confusions(matrix: np.ndarray, class_names: Sequence[str], top: int = 5)
     """
     matrix = _check_matrix(matrix)
     shares = np.nan_to_num(row_shares(matrix)) * (1 - np.eye(len(matrix)))
-    cells = [divmod(int(cell), len(matrix)) for cell in np.argsort(-shares, axis=None, kind="stable")[:top]]
-    return [
-        {
-            "truth": class_names[t],
-            "predicted": class_names[p],
-            "count": int(matrix[t, p]),
-            "n": int(matrix[t].sum()),
-            "share": float(shares[t, p]),
-        }
-        for t, p in cells
-        if t != p and matrix[t, p]
-    ]
+    found = []
+    for cell in np.argsort(-shares, axis=None, kind="stable")[:top]:
+        t, p = divmod(int(cell), len(matrix))
+        if shares[t, p] > 0:
+            counts = {"count": int(matrix[t, p]), "n": int(matrix[t].sum()), "share": float(shares[t, p])}
+            found.append({"truth": class_names[t], "predicted": class_names[p], **counts})
+    return found
 
 
 def confusion_in_words(confusion: Mapping[str, Any]) -> str:

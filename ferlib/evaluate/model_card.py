@@ -17,6 +17,8 @@ from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences,
 from ferlib.model.metadata import METADATA_FILE, METRICS_FILE
 from ferlib.train.recipes import kept_epoch, known_as
 
+HISTORY = "history.csv"
+
 _EARLIER_NAMES = {
     "votes": "vote_weight",
     "start": "initial_weights",
@@ -30,9 +32,6 @@ _EARLIER_NAMES = {
 def write_card(folder: str | os.PathLike) -> Path:
     """Write the card of a bundle: README.md, curves.png, confusion.png and calibration.png beside its files.
 
-    `metrics.json` is a report of `ferlib evaluate`. Further reports on some of the classes, named
-    `metrics-*.json`, give one row each.
-
     Args:
         folder: The folder of the bundle.
 
@@ -42,67 +41,75 @@ def write_card(folder: str | os.PathLike) -> Path:
     Raises:
         BundleError: The bundle lacks its metadata, history or report.
     """
-    folder = Path(folder)
-    for name in (METADATA_FILE, "history.csv", METRICS_FILE):
-        if not (folder / name).is_file():
-            raise BundleError(
-                f"{folder} has no {name}; a card needs the history and `ferlib evaluate --json`"
-            )
-    metadata, report = _read_json(folder / METADATA_FILE), _read_json(folder / METRICS_FILE)
-    others = [_read_json(path) for path in sorted(folder.glob("metrics-*.json"))]
-    history = pd.read_csv(folder / "history.csv")
-    _write_figures(folder, report, history)
-    card = folder / "README.md"
-    write_text(card, render_report("model_card.md", **_values(metadata, report, history, others)))
-    return card
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _write_figures(folder: Path, report: dict[str, Any], history: pd.DataFrame) -> None:
     from ferlib.common.plots import plot_confusion, plot_history, save_figure
     from ferlib.evaluate.figures import plot_reliability
 
-    axes = {"curves": plot_history(history)[0]}
-    axes["confusion"] = plot_confusion(
-        np.array(report["confusion_matrix"]), report["class_names"], shares=True
-    )
+    folder = Path(folder)
+    text = render_card(folder)
+    report = _read_json(folder / METRICS_FILE)
+    matrix = np.array(report["confusion_matrix"])
+    axes = {"curves": plot_history(pd.read_csv(folder / HISTORY))[0]}
+    axes["confusion"] = plot_confusion(matrix, report["class_names"], shares=True)
     if "calibration" in report:
         after = report["temperature"]["calibration"]["bins"] if "temperature" in report else None
         axes["calibration"] = plot_reliability(report["calibration"]["bins"], after)
     for name, ax in axes.items():
         save_figure(ax.figure, folder / f"{name}.png", dpi=100)
+    write_text(folder / "README.md", text)
+    return folder / "README.md"
 
 
-def _values(
-    metadata: dict[str, Any], report: dict[str, Any], history: pd.DataFrame, others: list[dict[str, Any]]
-) -> dict[str, Any]:
-    """What the template names."""
+def render_card(folder: str | os.PathLike) -> str:
+    """Compose the card of a bundle from its metadata.json, history.csv and metrics.json.
+
+    Further reports on some of the classes, named `metrics-*.json`, give one row each.
+
+    Args:
+        folder: The folder of the bundle.
+
+    Returns:
+        The text of README.md.
+
+    Raises:
+        BundleError: The bundle lacks its metadata, history or report.
+    """
+    folder = Path(folder)
+    for name in (METADATA_FILE, HISTORY, METRICS_FILE):
+        if not (folder / name).is_file():
+            raise BundleError(
+                f"{folder} has no {name}; a card needs the history and `ferlib evaluate --json`"
+            )
+    metadata, report = _read_json(folder / METADATA_FILE), _read_json(folder / METRICS_FILE)
     data, settings = metadata["data"], _current_names(metadata["settings"])
+    history = pd.read_csv(folder / HISTORY)
+    others = [_read_json(path) for path in sorted(folder.glob("metrics-*.json"))]
     measured = set(report.get("pair", {}).get("class_names", ()))
     subsets = [subset_figures(other) for other in others if set(other["class_names"]) != measured]
     recalls = {name: row["recall"] for name, row in report["per_class"].items() if row["recall"] is not None}
-    return {
-        "metadata": metadata,
-        "data": data,
-        "settings": settings,
-        "settings_json": json.dumps(metadata["settings"], indent=1),
-        "report": report,
-        "source": data["source"].split(", ")[0],  # after it comes the file of votes, where there was one
-        "relabelled": data.get("labels") == "ferplus",
-        "repeats": metadata.get("repeats"),
-        "began_with": metadata.get("began_with"),
-        "best_epoch": kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
-        "epochs": len(history),
-        "held_out_accuracy": data.get("held_out_accuracy", history["val_accuracy"].max()),
-        "minutes": history["seconds"].sum() / 60,
-        "command": _command(metadata),
-        "figures": main_figures(report) + subsets,
-        "sentences": {topic: sentences(report, topic) for topic in TOPICS},
-        "weakest": min(recalls, key=lambda name: recalls[name]),
-    }
+    return render_report(
+        "model_card.md",
+        metadata=metadata,
+        data=data,
+        settings=settings,
+        settings_json=json.dumps(metadata["settings"], indent=1),
+        report=report,
+        source=data["source"].split(", ")[0],  # after it comes the file of votes, where there was one
+        relabelled=data.get("labels") == "ferplus",
+        repeats=metadata.get("repeats"),
+        began_with=metadata.get("began_with"),
+        best_epoch=kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
+        epochs=len(history),
+        held_out_accuracy=data.get("held_out_accuracy", history["val_accuracy"].max()),
+        minutes=history["seconds"].sum() / 60,
+        command=_command(metadata),
+        figures=main_figures(report) + subsets,
+        sentences={topic: sentences(report, topic) for topic in TOPICS},
+        weakest=min(recalls, key=lambda name: recalls[name]),
+    )
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _current_names(settings: dict[str, Any]) -> dict[str, Any]:

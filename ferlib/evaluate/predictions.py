@@ -1,7 +1,6 @@
 """A model's predictions on a data set, the report of their figures, and the two files of them."""
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -77,7 +76,7 @@ def choose_usage(dataset: Dataset, usage: str | None = None) -> tuple[str, str]:
         raise DatasetError(
             f"the data set has no {usage} rows; its Usage values are: {', '.join(present) or 'none'}"
         )
-    chosen = usage if usage in present else test_usage(dataset)
+    chosen = usage if usage and usage in present else test_usage(dataset)
     if chosen in (usage, TEST_USAGE):
         return chosen, ""
     return chosen, f"the data set has no {TEST_USAGE} rows: evaluated on {chosen}"
@@ -161,10 +160,8 @@ def build_report(predictions: Predictions) -> dict[str, Any]:
     """
     names, y_true, y_prob = predictions.class_names, predictions.y_true, predictions.y_prob
     matrix = predictions.matrix
-    lines = {
-        "roc": curves.roc_curves(y_true, y_prob, names),
-        "precision_recall": curves.precision_recall_curves(y_true, y_prob, names),
-    }
+    roc = curves.roc_curves(y_true, y_prob, names)
+    precision_recall = curves.precision_recall_curves(y_true, y_prob, names)
     bounds = metrics.bootstrap(matrix)
     per_class = {}
     for label, name in enumerate(names):
@@ -176,8 +173,8 @@ def build_report(predictions: Predictions) -> dict[str, Any]:
             "support": int(matrix[label].sum()),
             "predicted": int(matrix[:, label].sum()),
             **{key: rates[key] for key in ("fpr", "fnr", "tnr", "fdr", "for_", "npv")},
-            "auc": lines["roc"][name]["auc"],
-            "ap": lines["precision_recall"][name]["ap"],
+            "auc": roc[name]["auc"],
+            "ap": precision_recall[name]["ap"],
             "recall_interval": bounds["recall"][label],
         }
     return metrics.summary(matrix) | {
@@ -191,7 +188,7 @@ def build_report(predictions: Predictions) -> dict[str, Any]:
         "top_2": curves.top_k_accuracy(y_true, y_prob, 2),
         "confused": metrics.top_confusions(matrix, names),
         "calibration": calibration_figures(y_true, y_prob),
-        "curves": lines,
+        "curves": {"roc": roc, "precision_recall": precision_recall},
     }
 
 
@@ -279,18 +276,9 @@ def write_report(report: Mapping[str, Any], path: str | os.PathLike) -> None:
         report: The report; NaN becomes `null`.
         path: The file.
     """
-    text = json.dumps(_to_json(report), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, _INNERMOST_LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
-
-
-# Lists of numbers stay on one line, or each curve would take sixty lines.
-_INNERMOST_LIST = re.compile(r"\[([^\[\]{}\"]*)\]")
-
-
-def _to_json(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_to_json(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    plain = json.dumps(report, default=lambda value: value.tolist())  # NumPy's numbers and arrays
+    without_nan = json.loads(plain, parse_constant=lambda _: None)
+    text = json.dumps(without_nan, indent=2, ensure_ascii=False)
+    # lists of numbers stay on one line, or each curve would take sixty lines
+    text = re.sub(r"\[([^\[\]{}\"]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    write_text(path, text + "\n")
