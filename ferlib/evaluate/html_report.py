@@ -18,14 +18,6 @@ from ferlib.evaluate.predictions import Predictions
 from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences
 from ferlib.model.predictor import Predictor
 
-_ALT = {
-    "confusion": "Confusion matrix in counts and in shares of each row",
-    "curves": "ROC and precision-recall curve of each class",
-    "calibration": "Reliability diagram",
-    "light": "Accuracy by brightness and by contrast",
-    "drawn": "Accuracy on drawn faces by their attributes",
-}
-
 
 def write_html(report: Mapping[str, Any], path: str | os.PathLike, pictures: Sequence[bytes] = ()) -> None:
     """Write a report as an HTML page. What the report lacks is left out of the page.
@@ -45,7 +37,7 @@ def write_html(report: Mapping[str, Any], path: str | os.PathLike, pictures: Seq
         rate_names=dict(list(metrics.RATES.items())[:8]),
         rates=[metrics.binary_rates(metrics.one_vs_rest(matrix, label)) for label in range(len(names))],
         sentences={topic: sentences(report, topic) for topic in TOPICS},
-        figures={name: {"alt": _ALT[name], "src": _svg(figure)} for name, figure in _figures(report).items()},
+        figures={name: _svg(figure) for name, figure in _figures(report).items()},
         pictures=[_data_uri(picture, "png") for picture in pictures],
     )
     write_text(path, page)

@@ -262,10 +262,9 @@ def write_predictions(predictions: Predictions, path: str | os.PathLike) -> None
         path: The file. Its columns are `row`, `truth`, `predicted` (names), and one per class (0 to 1).
     """
     names = np.array(predictions.class_names)
-    table = pd.DataFrame(predictions.y_prob.round(6), columns=list(names))
-    table.insert(0, "row", predictions.rows)
-    table.insert(1, "truth", names[predictions.y_true])
-    table.insert(2, "predicted", names[predictions.y_pred])
+    truth, predicted = names[predictions.y_true], names[predictions.y_pred]
+    table = pd.DataFrame({"row": predictions.rows, "truth": truth, "predicted": predicted})
+    table[list(names)] = predictions.y_prob.round(6)
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 

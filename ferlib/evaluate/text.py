@@ -15,15 +15,8 @@ from ferlib.evaluate.metrics import confusion_in_words
 HUMAN_AGREEMENT = (0.60, 0.70)
 """The share of FER2013's labels that people agree with: 65 ± 5 % (I. Goodfellow et al. 2013)."""
 
-TOPICS = ("confusions", "calibration", "votes", "photos", "drawn")
+TOPICS = ("tta", "confusions", "calibration", "votes", "photos", "drawn")
 """What `sentences` can describe."""
-
-_TTA = {
-    "none": "each face once",
-    "flip": "each face averaged with its mirror image",
-    "three": "each face averaged over system A's three views",
-    "ten": "each face averaged over ten shifted and mirrored views",
-}
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -76,15 +69,8 @@ def render_report(template: str, **values: Any) -> str:
     Returns:
         The text.
     """
-    helpers = {
-        "percent": percent,
-        "decimal": decimal,
-        "span": span,
-        "count": "{:,}".format,
-        "confusion_in_words": confusion_in_words,
-        "tta_in_words": lambda report: _TTA[tta_of(report)],
-    }
-    return render(template, **helpers, **values)
+    helpers = {"percent": percent, "decimal": decimal, "span": span, "count": "{:,}".format, "tta_of": tta_of}
+    return render(template, confusion_in_words=confusion_in_words, **helpers, **values)
 
 
 def tta_of(report: Mapping[str, Any]) -> str:
@@ -108,17 +94,15 @@ def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     Returns:
         (name, value, 95 % interval or remark) per figure.
     """
-    bounds = report.get("bootstrap", {})
-    f1_low, f1_high = bounds.get("macro_f1", (np.nan, np.nan))
+    balanced = f1 = ""
+    if "bootstrap" in report:
+        balanced = span(report["bootstrap"]["balanced_accuracy"])
+        f1 = " to ".join(decimal(end) for end in report["bootstrap"]["macro_f1"])
     rows = [
-        ("accuracy", f"{report['accuracy']:.2%}", span(report["interval"])),
-        (
-            "balanced accuracy",
-            percent(report["balanced_accuracy"], 2),
-            span(bounds["balanced_accuracy"]) if bounds else "",
-        ),
-        ("macro F1", f"{report['macro_f1']:.3f}", f"{f1_low:.3f} to {f1_high:.3f}" if bounds else ""),
-        ("majority baseline", f"{report['majority_baseline']:.2%}", f"always {report['majority_class']}"),
+        ("accuracy", percent(report["accuracy"], 2), span(report["interval"])),
+        ("balanced accuracy", percent(report["balanced_accuracy"], 2), balanced),
+        ("macro F1", decimal(report["macro_f1"]), f1),
+        ("majority baseline", percent(report["majority_baseline"], 2), f"always {report['majority_class']}"),
     ]
     if "top_2" in report:
         rows.append(("top 2", f"{report['top_2']:.2%}", "the truth is among the two likeliest classes"))
@@ -147,8 +131,8 @@ def sentences(report: Mapping[str, Any], topic: str) -> list[str]:
 
     Args:
         report: A report.
-        topic: One of `TOPICS`: the most frequent confusions, how far the probabilities can be trusted, what
-            FER+'s voters say, photographs, or drawn faces group by group.
+        topic: One of `TOPICS`: test-time augmentation (a phrase only), the most frequent confusions, how far the
+            probabilities can be trusted, what FER+'s voters say, photographs, or drawn faces group by group.
 
     Returns:
         The sentences; none where the report lacks this part.
