@@ -88,9 +88,7 @@ def precision_recall_curves(
     return curves
 
 
-def _against_rest(
-    y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+def _against_rest(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]) -> Iterator[tuple]:
     """Of each class that has rows, and others beside it: its name, which rows are its own, its probabilities."""
     y_true, y_prob = check_predictions(y_true, y_prob)
     for label, name in enumerate(class_names):

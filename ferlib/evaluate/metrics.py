@@ -50,9 +50,7 @@ def _check_labels(labels: Labels, name: str) -> np.ndarray:
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1:
-        raise LabelError(
-            f"{name} has shape {array.shape}; give one label per row (argmax of the probabilities)"
-        )
+        raise LabelError(f"{name} has shape {array.shape}; give one label per row, such as the argmax")
     if array.dtype.kind not in "iub":
         raise LabelError(f"{name} has dtype {array.dtype}, not integers; map names to labels first")
     return array.astype(np.int64)
@@ -173,9 +171,7 @@ def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[flo
     """
     _check_rows(n)
     if not 0 <= correct <= n or not 0 < confidence < 1:
-        raise BadInputError(
-            f"correct={correct} must be in 0..{n} and confidence={confidence} between 0 and 1"
-        )
+        raise BadInputError(f"correct={correct} must be in 0..{n}, confidence={confidence} between 0 and 1")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     p, scale = correct / n, 1 + z * z / n
     middle = (p + z * z / (2 * n)) / scale

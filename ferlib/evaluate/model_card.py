@@ -1,6 +1,6 @@
 """The card of a bundle: what it is, how it was made and measured, and what it must not be used for.
 
-Every figure comes from the bundle's own metadata.json, history.csv and metrics.json.
+Every figure comes from the bundle's own metadata.json, history.csv and metrics.json, but for what notes.md adds.
 """
 
 import json
@@ -17,7 +17,7 @@ from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences,
 from ferlib.model.metadata import METADATA_FILE, METRICS_FILE
 from ferlib.train.recipes import kept_epoch, known_as
 
-HISTORY = "history.csv"
+HISTORY, NOTES = "history.csv", "notes.md"
 
 _EARLIER_NAMES = {
     "votes": "vote_weight",
@@ -62,7 +62,8 @@ def write_card(folder: str | os.PathLike) -> Path:
 def render_card(folder: str | os.PathLike) -> str:
     """Compose the card of a bundle from its metadata.json, history.csv and metrics.json.
 
-    Further reports on some of the classes, named `metrics-*.json`, give one row each.
+    Further reports on some of the classes, named `metrics-*.json`, give one row each. The text of `notes.md`, where
+    there is one, is added at the end: what nobody measured, such as what was tried.
 
     Args:
         folder: The folder of the bundle.
@@ -85,6 +86,7 @@ def render_card(folder: str | os.PathLike) -> str:
     others = [_read_json(path) for path in sorted(folder.glob("metrics-*.json"))]
     measured = set(report.get("pair", {}).get("class_names", ()))
     subsets = [subset_figures(other) for other in others if set(other["class_names"]) != measured]
+    notes = (folder / NOTES).read_text(encoding="utf-8") if (folder / NOTES).is_file() else ""
     recalls = {name: row["recall"] for name, row in report["per_class"].items() if row["recall"] is not None}
     return render_report(
         "model_card.md",
@@ -104,6 +106,7 @@ def render_card(folder: str | os.PathLike) -> str:
         command=_command(metadata),
         figures=main_figures(report) + subsets,
         sentences={topic: sentences(report, topic) for topic in TOPICS},
+        notes=notes,
         weakest=min(recalls, key=lambda name: recalls[name]),
     )
 

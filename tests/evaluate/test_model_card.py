@@ -72,6 +72,8 @@ def test_a_report_of_fewer_figures_gives_a_shorter_card(folder, measured, tmp_pa
     write_report({key: measured[0][key] for key in kept}, made / "metrics.json")
     text = model_card.render_card(made)
     assert "###" not in text and "Calibration" not in text and "each face once" in text
+    (made / "notes.md").write_text("## What was tried\n\nNothing.\n")
+    assert model_card.render_card(made) == text + "\n## What was tried\n\nNothing.\n"
     two = {"class_names": ["happy", "sad"], "accuracy": 0.75, "interval": [0.6, 0.9], "n": 40}
     write_report(two, made / "metrics-happy-sad.json")
     assert "| happy against sad | 75.00% | 60.0% to 90.0%; 40 rows |" in model_card.render_card(made)
