@@ -37,9 +37,9 @@ class Entry:
         usage: The part of the data set.
         faces: The number of faces.
         accuracy: 0 to 1.
-        balanced_accuracy: 0 to 1.
         low: The lower end of the accuracy's 95 % interval.
         high: Its upper end.
+        balanced_accuracy: 0 to 1.
         parameters: The number of the model's parameters.
         megabytes: The size of its file.
         ms_per_face: Milliseconds per face.
@@ -54,9 +54,9 @@ class Entry:
     usage: str
     faces: int
     accuracy: float
+    low: float
+    high: float
     balanced_accuracy: float
-    low: float = np.nan
-    high: float = np.nan
     parameters: int = 0
     megabytes: float = 0.0
     ms_per_face: float = np.nan
@@ -102,8 +102,8 @@ def build_leaderboard(folders: Sequence[str | os.PathLike]) -> pd.DataFrame:
         )
     note = "always the most frequent class"
     for (classes, usage, faces), accuracy in majority.items():
-        balanced = 1 / _class_count(classes)
-        entries.append(Entry("majority", "", classes, usage, faces, accuracy, balanced, note=note))
+        rates = (accuracy, np.nan, np.nan, 1 / _class_count(classes))
+        entries.append(Entry("majority", "", classes, usage, faces, *rates, note=note))
     table = pd.DataFrame(entries, columns=[field.name for field in fields(Entry)])
     order = table.assign(size=table["classes"].map(_class_count)).sort_values(
         ["size", *_GROUP, "accuracy"], ascending=[False, True, True, True, False], kind="stable"

@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import fields
 
 import numpy as np
 import pandas as pd
@@ -13,6 +12,9 @@ from ferlib.common.labels import SEVEN
 from ferlib.evaluate import leaderboard
 from ferlib.evaluate.predictions import Predictions, build_report, write_report
 from ferlib.train import baselines
+
+COLUMNS = ["name", "network", "classes", "usage", "faces", "accuracy", "low", "high", "balanced_accuracy"]
+COLUMNS += ["parameters", "megabytes", "ms_per_face", "epochs", "seconds", "note"]
 
 
 def _folder(
@@ -48,7 +50,7 @@ def folders(tmp_path):
 
 def test_every_row_is_what_the_folder_holds_and_the_best_is_first(folders):
     table = leaderboard.build_leaderboard(folders)
-    assert list(table.columns) == [field.name for field in fields(leaderboard.Entry)]
+    assert list(table.columns) == COLUMNS
     assert list(table["name"]) == ["mine", "d-whole", "a-short", "majority"]
     mine = table.iloc[0]
     assert (mine["accuracy"], mine["faces"], mine["classes"]) == (pytest.approx(0.7), 700, "seven")
