@@ -24,7 +24,6 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check ferlib tests conftest.py
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/pydoclint --quiet ferlib
 	$(BIN)/mypy
 
 lab: $(READY)

@@ -183,11 +183,10 @@ def _crop_by_truth(raw: Path, annotations: Path, out: Path, class_names: tuple[s
 
     manifest = read_manifest(raw)
     vott.write_vott(truth.truth_table(manifest), annotations)
-    table, problems = vott.read_vott(annotations)
+    table = vott.read_vott(annotations)
     # label files of an earlier crawl may be there, too
     table = table[table["image"].isin(manifest.loc[manifest["state"] == "ok", "file"])]
-    crop_regions(table, raw, out, class_names, problems=problems)
-    print(*problems, sep="\n", end="\n" if problems else "")
+    crop_regions(table, raw, out, class_names)
 
 
 def _missing(folder: Path, file: Path, names: tuple[str, ...]) -> str | None:
