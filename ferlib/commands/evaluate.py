@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, LABELS, _read_rows
+from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
 
 
@@ -72,7 +72,7 @@ def evaluate(
         raise BadInputError("--pictures adds pictures to a page; name the page with --html")
     if flip is not None:
         tta = "flip" if flip else "none"
-    dataset, counts = _read_rows(data, votes, labels, None)
+    dataset, counts = read_labelled(data, votes, labels, None)
     # under FER+'s labels the voters have nothing to add: they agree with themselves
     extras = Extras(None if labels == "ferplus" else counts, photos, drawn)
     loaded = load_model(model)

@@ -16,7 +16,7 @@ import pandas as pd
 from ferlib import __version__
 from ferlib.common.errors import DatasetError, FerlibError, LabelError, logger
 from ferlib.common.labels import map_labels
-from ferlib.dataset.splits import Dataset, group_copies, held_out
+from ferlib.dataset.splits import Dataset, held_out
 from ferlib.evaluate import label_errors, metrics, subgroups
 from ferlib.evaluate.photographs import detector_name, photo_figures, read_photographs
 from ferlib.evaluate.predictions import (
@@ -157,7 +157,7 @@ def without_twins(predictions: Predictions, dataset: Dataset) -> dict[str, Any] 
     training = dataset.usage == "Training"
     if not training.any() or predictions.usage == "Training":
         return None
-    groups = group_copies(dataset.pixels)
+    groups = dataset.groups
     twin = np.isin(groups[predictions.rows], groups[training])
     if twin.all():
         return None

@@ -13,7 +13,7 @@ import pandas as pd
 from ferlib.common.errors import DatasetError, LabelError
 from ferlib.common.files import write_text
 from ferlib.common.labels import map_labels, parse_classes, pick_probabilities
-from ferlib.dataset.splits import Dataset, test_usage
+from ferlib.dataset.splits import Dataset
 from ferlib.evaluate import curves, metrics
 from ferlib.model import calibration
 from ferlib.model.predictor import Predictor
@@ -76,7 +76,7 @@ def choose_usage(dataset: Dataset, usage: str | None = None) -> tuple[str, str]:
         raise DatasetError(
             f"the data set has no {usage} rows; its Usage values are: {', '.join(present) or 'none'}"
         )
-    chosen = usage if usage and usage in present else test_usage(dataset)
+    chosen = usage if usage and usage in present else dataset.test_usage
     if chosen in (usage, TEST_USAGE):
         return chosen, ""
     return chosen, f"the data set has no {TEST_USAGE} rows: evaluated on {chosen}"

@@ -149,9 +149,7 @@ def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = 
             raise BadInputError(f"DATA names {data}, which is not a file; give the path of a FER2013 CSV")
         faces = None if data else ensure_faces(names)
         print(f"{reason}: making it from {Path(data).name if data else 'drawn faces'} (notebook 03)")
-        problems = []
-        build.build_dataset(faces, data, names, EXTRA_FACES, SEED, folder, problems)
-        print(*problems, sep="\n", end="\n" if problems else "")
+        build.write_dataset(build.build_dataset(faces, data, names, EXTRA_FACES, SEED), folder)
         inputs = [Path(data)] if data else [faces / "faces.csv"]
         write_stamp(folder, NOTEBOOKS[2], {"DATA": source, "CLASSES": list(names)}, inputs)
     return _with_note(folder)
