@@ -104,7 +104,7 @@ def test_a_model_in_alphabetical_order_is_judged_by_names_not_by_numbers():
     "change, said",
     [
         ({"usage": "Test"}, "no Test rows; its Usage values are: PrivateTest, PublicTest, Training"),
-        ({"classes": "happy,joy"}, "unknown emotion 'joy'"),
+        ({"classes": "happy,joy"}, "the model does not know joy"),
         ({"classes": "happy"}, "at least two classes"),
     ],
 )
@@ -116,8 +116,11 @@ def test_bad_requests(change, said):
 def test_classes_that_are_not_there():
     with pytest.raises(LabelError, match="the model does not know neutral"):
         evaluate.evaluate_bundle(Oracle(("happy", "sad")), oracle_dataset(), classes="happy,neutral")
-    with pytest.raises(DatasetError, match="no PrivateTest row of the data set shows fear, sad"):
+    with pytest.raises(LabelError, match="nothing in common with fear, sad"):
         evaluate.evaluate_bundle(Oracle(), oracle_dataset(("happy", "neutral")), classes="fear,sad")
+    happy = oracle_dataset().select(oracle_dataset().labels == SEVEN.index("happy"))
+    with pytest.raises(DatasetError, match="no PrivateTest row of the data set shows fear, sad"):
+        evaluate.evaluate_bundle(Oracle(), happy, classes="fear,sad")
     with pytest.raises(LabelError, match="no class set fits both"):
         evaluate.evaluate_bundle(Oracle(("happy", "sad")), oracle_dataset(("fear", "neutral")))
     empty = oracle_dataset().select(np.zeros(N, dtype=bool))
