@@ -67,7 +67,7 @@ def test_the_shipped_model_reads_publictest_as_its_card_says(fer2013, shipped):
     import json
 
     stored = json.loads((paths.shipped_bundle() / "metrics.json").read_text(encoding="utf-8"))
-    report = predictions.evaluate_bundle(shipped, fer2013, "PublicTest", flip=True)
+    report = predictions.evaluate_bundle(shipped, fer2013, "PublicTest", tta="flip")
     assert report["accuracy"] >= 0.67
     assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
     assert report["n"] == 3_589 == stored["n"]
@@ -82,7 +82,7 @@ def test_the_second_bundle_reads_what_the_voters_saw_as_its_card_says(fer2013):
     stored = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     votes = ferplus.read_votes(os.environ["FERLIB_FERPLUS"], fer2013)
     voted = ferplus.relabel(fer2013, votes)
-    report = predictions.evaluate_bundle(bundle.load_bundle(folder), voted, "PublicTest", flip=True)
+    report = predictions.evaluate_bundle(bundle.load_bundle(folder), voted, "PublicTest", tta="flip")
     assert report["accuracy"] == pytest.approx(stored["accuracy"], abs=0.002)
     assert report["n"] == 3_199 == stored["n"]
 

@@ -1,27 +1,23 @@
-"""Commands of notebook 05: evaluate, compare, describe."""
+"""Commands of notebook 05: evaluate, leaderboard, card."""
 
 from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled, name_problems
+from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
 
 
 @click.command()
 @click.argument("folders", nargs=-1, required=True, type=FOLDER)
 @click.option("--out", type=FOLDER, required=True, help="Folder for leaderboard.csv, .md and .png.")
-def leaderboard(folders, out) -> None:
+def leaderboard(folders: tuple[Path, ...], out: Path) -> None:
     """Compare the models in FOLDERS by the metrics*.json that `ferlib evaluate --json` left in them."""
-    from ferlib.evaluate import leaderboard
+    from ferlib.evaluate.leaderboard import build_leaderboard, to_markdown, write_leaderboard
 
-    problems: list[str] = []
-    try:
-        table = leaderboard.leaderboard(folders, problems)
-    finally:
-        name_problems(problems)
-    leaderboard.write_leaderboard(table, out)
-    click.echo(leaderboard.to_markdown(table))
+    table = build_leaderboard(folders)
+    write_leaderboard(table, out)
+    click.echo(to_markdown(table))
     click.echo(f"table and chart: {out}")
 
 
@@ -31,50 +27,66 @@ def leaderboard(folders, out) -> None:
 @click.option(
     "--usage", help="PrivateTest (default; PublicTest where there is none), PublicTest or Training."
 )
-@click.option("--classes", help="Keep the rows of these classes and take the larger of their probabilities.")
-@click.option("--flip/--no-flip", default=True, show_default=True, help="Average with the mirrored face.")
+@click.option("--classes", help="Keep the rows of these classes and compare only their probabilities.")
+@click.option(
+    "--tta",
+    type=click.Choice(["none", "flip", "three", "ten"]),
+    default="flip",
+    show_default=True,
+    help="Test-time augmentation: the views of a face whose predictions are averaged.",
+)
+@click.option("--flip/--no-flip", default=None, hidden=True, help="The earlier name of --tta flip and none.")
 @LABELS
 @click.option("--votes", type=FILE, help="FER+'s fer2013new.csv: what its voters say of the mistakes.")
 @click.option("--photos", type=FOLDER, help="A folder of photographs with legend.csv (image,emotion).")
 @click.option(
-    "--drawn", default=0, show_default=True, help="Read this many drawn faces, too: skin, light, pose."
+    "--drawn", default=0, show_default=True, help="Number of drawn faces to read, too: skin, light, pose."
 )
-@click.option("--json", "json_path", type=FILE, help="Write the report here.")
-@click.option("--html", "html_path", type=FILE, help="Write the report here, as a page with figures.")
+@click.option("--json", "json_path", type=FILE, help="Write the report to this file.")
+@click.option("--html", "html_path", type=FILE, help="Write the report to this file, as a page with figures.")
 @click.option(
     "--pictures", is_flag=True, help="Show the worst mistakes in the page: pictures of the data set."
 )
 def evaluate(
-    model, data, usage, classes, flip, labels, votes, photos, drawn, json_path, html_path, pictures
+    model: Path,
+    data: Path,
+    usage: str | None,
+    classes: str | None,
+    tta: str,
+    flip: bool | None,
+    labels: str,
+    votes: Path | None,
+    photos: Path | None,
+    drawn: int,
+    json_path: Path | None,
+    html_path: Path | None,
+    pictures: bool,
 ) -> None:
-    """Measure a bundle on a data set: every figure, with and without twins of Training rows."""
-    from ferlib.evaluate import full_report, html_report
+    """Measure a bundle on a data set: every figure, with and without copies of Training rows."""
+    from ferlib.evaluate import html_report
+    from ferlib.evaluate.full_report import Extras, measure_bundle
     from ferlib.evaluate.predictions import write_report
-    from ferlib.train import baselines
+    from ferlib.train.baselines import load_model
 
     if pictures and not html_path:
-        raise BadInputError("--pictures goes into a page; name it with --html")
-    rows, counted = read_labelled(data, votes, labels, None)
-    if labels == "ferplus":
-        counted = None  # the voters agree with their own labels
-    loaded = baselines.load_model(model)
-    measured, predictions, problems = full_report.measure_bundle(
-        loaded, model, rows, usage, classes, flip, counted, photos, drawn
-    )
-    measured = {**measured, "data": data.name, "labels": labels}
-    name_problems(problems)
-    if measured["note"]:
-        click.echo(measured["note"], err=True)
+        raise BadInputError("--pictures adds pictures to a page; name the page with --html")
+    if flip is not None:
+        tta = "flip" if flip else "none"
+    dataset, counts = read_labelled(data, votes, labels, None)
+    # under FER+'s labels the voters have nothing to add: they agree with themselves
+    extras = Extras(None if labels == "ferplus" else counts, photos, drawn)
+    loaded = load_model(model)
+    report, predictions = measure_bundle(loaded, model, dataset, usage, classes, tta, extras)
+    report |= {"data": data.name, "labels": labels}
     if json_path:
-        write_report(measured, json_path)
+        write_report(report, json_path)
     if html_path:
-        wall = (
-            html_report.worst_wall(loaded, predictions, rows.pixels[predictions.rows]) if pictures else None
-        )
-        html_report.write_html(measured, html_path, [wall] if wall else [])
+        faces = dataset.pixels[predictions.rows]
+        wall = html_report.worst_mistakes(loaded, predictions, faces) if pictures else None
+        html_report.write_html(report, html_path, [wall] if wall else [])
     click.echo(
-        f"accuracy {measured['accuracy']:.2%} on {measured['n']} {measured['usage']} rows, balanced "
-        f"{measured['balanced_accuracy']:.2%}, majority baseline {measured['majority_baseline']:.2%}"
+        f"accuracy {report['accuracy']:.2%} on {report['n']} {report['usage']} rows, balanced "
+        f"{report['balanced_accuracy']:.2%}, majority baseline {report['majority_baseline']:.2%}"
     )
 
 

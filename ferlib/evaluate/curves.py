@@ -1,74 +1,107 @@
-"""Ranking by probability: ROC and precision-recall curves of one class against the rest, and top-k accuracy.
+"""ROC and precision-recall curves of each class against the rest, and top-k accuracy.
 
-`y_true` int64 (n,) and `y_prob` (n, k), rows summing to one, k = len(class_names), throughout.
+Throughout, `y_true` is int64 (n,) and `y_prob` float (n, k) with rows summing to one, k = len(class_names).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ferlib.model.calibration import check
+from ferlib.model.calibration import check_predictions
 
 POINTS = 60
-"""Points of a stored curve: enough for a figure, few enough to read in a file."""
+"""The most points that a curve keeps: enough for a figure, few enough for a readable file."""
 
 
-def top_k(y_true: np.ndarray, y_prob: np.ndarray, k: int = 2) -> float:
-    """Share of rows whose true class is among the k likeliest; of equal ones the first counts."""
-    y_true, y_prob = check(y_true, y_prob)
-    first = np.argsort(-y_prob, axis=1, kind="stable")[:, :k]
-    return float((first == y_true[:, None]).any(axis=1).mean())
+def top_k_accuracy(y_true: np.ndarray, y_prob: np.ndarray, k: int = 2) -> float:
+    """Compute the share of rows whose true class is among the k most probable ones.
+
+    Args:
+        y_true: True labels, int64 (n,).
+        y_prob: Probabilities, float (n, classes); of equal ones the first counts.
+        k: How many classes count.
+
+    Returns:
+        The top-k accuracy, 0 to 1.
+
+    Raises:
+        BadInputError: The arrays do not fit together, or there are no rows.
+    """
+    y_true, y_prob = check_predictions(y_true, y_prob)
+    best = np.argsort(-y_prob, axis=1, kind="stable")[:, :k]
+    return float((best == y_true[:, None]).any(axis=1).mean())
 
 
-def roc(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]) -> dict[str, dict]:
-    """Class -> `auc`, `x` (false positive rate), `y` (true positive rate), each class against the rest.
+def roc_curves(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]) -> dict[str, dict]:
+    """Compute the ROC curve of each class against the rest, with scikit-learn.
 
-    As the threshold on its probability falls, both rates grow from 0 to 1. `auc`, the area, is the chance
-    that a face of the class gets a higher probability than another face; 0.5 is guessing. NaN and no
-    points for a class without rows, or without others. Computed by scikit-learn.
+    As the threshold on a class's probability falls, both rates grow from 0 to 1. The area under the curve is
+    the chance that a face of the class gets a higher probability than another face; 0.5 is guessing.
+
+    Args:
+        y_true: True labels, int64 (n,).
+        y_prob: Probabilities, float (n, k).
+        class_names: The k names of the classes.
+
+    Returns:
+        For each class `auc`, `x` (false positive rates) and `y` (true positive rates), at most `POINTS` long;
+        NaN and no points for a class without rows or without other rows.
+
+    Raises:
+        BadInputError: The arrays do not fit together, or there are no rows.
     """
     from sklearn.metrics import roc_auc_score, roc_curve
 
-    def measured(is_it: np.ndarray, score: np.ndarray) -> dict:
-        x, y, _ = roc_curve(is_it, score)
-        return _curve("auc", roc_auc_score(is_it, score), x, y)
+    curves: dict[str, dict] = {name: {"auc": np.nan, "x": [], "y": []} for name in class_names}
+    for name, positive, score in _against_rest(y_true, y_prob, class_names):
+        x, y, _ = roc_curve(positive, score)
+        curves[name] = {"auc": float(roc_auc_score(positive, score)), **_thin(x, y)}
+    return curves
 
-    return _each(measured, "auc", y_true, y_prob, class_names)
 
+def precision_recall_curves(
+    y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]
+) -> dict[str, dict]:
+    """Compute the precision-recall curve of each class against the rest, with scikit-learn.
 
-def precision_recall(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]) -> dict[str, dict]:
-    """Class -> `ap`, `x` (recall), `y` (precision), each class against the rest.
+    Average precision is the mean of the precisions, weighted by the steps in recall; guessing has the class's
+    share of the rows.
 
-    `ap`, average precision, is the mean of the precisions, weighted by the steps in recall; guessing has the
-    class's share of the rows. NaN and no points as in `roc`. Computed by scikit-learn.
+    Args:
+        y_true: True labels, int64 (n,).
+        y_prob: Probabilities, float (n, k).
+        class_names: The k names of the classes.
+
+    Returns:
+        For each class `ap`, `x` (recalls) and `y` (precisions); NaN and no points as in `roc_curves`.
+
+    Raises:
+        BadInputError: The arrays do not fit together, or there are no rows.
     """
     from sklearn.metrics import average_precision_score, precision_recall_curve
 
-    def measured(is_it: np.ndarray, score: np.ndarray) -> dict:
-        precision, recall, _ = precision_recall_curve(is_it, score)
-        return _curve("ap", average_precision_score(is_it, score), recall[::-1], precision[::-1])
+    curves: dict[str, dict] = {name: {"ap": np.nan, "x": [], "y": []} for name in class_names}
+    for name, positive, score in _against_rest(y_true, y_prob, class_names):
+        precision, recall, _ = precision_recall_curve(positive, score)
+        area = float(average_precision_score(positive, score))
+        curves[name] = {"ap": area, **_thin(recall[::-1], precision[::-1])}
+    return curves
 
-    return _each(measured, "ap", y_true, y_prob, class_names)
 
-
-def _each(measured, key: str, y_true, y_prob, class_names: Sequence[str]) -> dict[str, dict]:
-    y_true, y_prob = check(y_true, y_prob)
-    result = {}
+def _against_rest(y_true: np.ndarray, y_prob: np.ndarray, class_names: Sequence[str]) -> Iterator[tuple]:
+    """Of each class that has rows, and others beside it: its name, which rows are its own, its probabilities."""
+    y_true, y_prob = check_predictions(y_true, y_prob)
     for label, name in enumerate(class_names):
-        is_it = y_true == label
-        judged = is_it.any() and not is_it.all()
-        result[name] = measured(is_it, y_prob[:, label]) if judged else {key: float("nan"), "x": [], "y": []}
-    return result
+        positive = y_true == label
+        if positive.any() and not positive.all():
+            yield name, positive, y_prob[:, label]
 
 
-def _curve(key: str, area: float, x: np.ndarray, y: np.ndarray) -> dict:
-    kept = _thinned(x, y)
-    return {key: float(area), "x": x[kept].round(4).tolist(), "y": y[kept].round(4).tolist()}
-
-
-def _thinned(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Indices of at most POINTS points at about even steps along the line, its two ends among them."""
-    if len(x) <= POINTS:
-        return np.arange(len(x))
-    way = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
-    return np.unique(np.searchsorted(way, np.linspace(0, way[-1], POINTS)).clip(0, len(x) - 1))
+def _thin(x: np.ndarray, y: np.ndarray) -> dict[str, list[float]]:
+    """At most POINTS points at about even steps along the curve, both ends included."""
+    if len(x) > POINTS:
+        length = np.concatenate([[0], np.cumsum(np.hypot(np.diff(x), np.diff(y)))])
+        steps = np.searchsorted(length, np.linspace(0, length[-1], POINTS))
+        kept = np.unique(steps.clip(0, len(x) - 1))
+        x, y = x[kept], y[kept]
+    return {"x": x.round(4).tolist(), "y": y.round(4).tolist()}

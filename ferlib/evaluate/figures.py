@@ -1,6 +1,6 @@
-"""Figures of an evaluation, drawn from the numbers of a report; see `ferlib.common.plots` for the rules they keep.
+"""Figures of an evaluation, drawn from the numbers of a report; see `ferlib.common.plots`.
 
-Lines that could be mistaken for each other differ in dash as well as in colour.
+Lines that could be confused differ in dash as well as in colour.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,41 +10,47 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferlib.common.errors import BadInputError
-from ferlib.common.plots import BLUE, ORANGE, _axes, plot_wall
+from ferlib.common.errors import BadInputError, check_choice
+from ferlib.common.plots import BLUE, ORANGE, PALE_BLUE, axes_or_new, plot_wall
+from ferlib.evaluate.gradcam import blend
+from ferlib.evaluate.text import HUMAN_AGREEMENT
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
 _COLOURS = [*sns.color_palette("colorblind").as_hex()[:6], "#000000", "#56b4e9"]
 _GRAY = "#888888"
 
-HUMAN = (0.60, 0.70)
-"""Share of FER2013's labels with which people agree, 65 ± 5 % (Goodfellow et al. 2013)."""
+_CURVES = {
+    "roc": ("auc", "area under it", "false positive rate", "true positive rate"),
+    "precision_recall": ("ap", "average precision", "recall", "precision"),
+}
 
 
 def plot_curves(curves: Mapping[str, Mapping], kind: str = "roc", ax: Axes | None = None) -> Axes:
-    """A line a class from a report's `curves`: `kind` is `"roc"` or `"precision_recall"`, and so are its numbers.
+    """Plot one curve per class: true over false positive rate, or precision over recall, both 0 to 1.
 
-    The legend gives each area. A class without points is named in the legend without a line.
+    Args:
+        curves: The curves of one kind from a report, by class. A class without points is named in the legend.
+        kind: "roc" or "precision_recall".
+        ax: The axes to draw on; None for new ones.
+
+    Returns:
+        The axes. Their legend names each class with its area.
+
+    Raises:
+        BadInputError: An unknown kind.
     """
-    if kind not in ("roc", "precision_recall"):
-        raise BadInputError(f"kind {kind!r}: known are roc and precision_recall")
-    ax = _axes(ax, 5, 4.2)
-    area, x_name, y_name = (
-        ("auc", "false positive rate", "true positive rate")
-        if kind == "roc"
-        else ("ap", "recall", "precision")
-    )
+    check_choice("kind", kind, _CURVES)
+    area, title, x_label, y_label = _CURVES[kind]
+    ax = axes_or_new(ax, 5, 4.2)
     for k, (name, curve) in enumerate(curves.items()):
         value = curve[area]
-        text = f"{name}  {value:.3f}" if value is not None and np.isfinite(value) else f"{name}  no rows"
-        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % 8], color=_COLOURS[k % 8], label=text)
+        label = f"{name}  {value:.3f}" if value is not None and np.isfinite(value) else f"{name}  no rows"
+        ax.plot(curve["x"], curve["y"], linestyle=_DASHES[k % 8], color=_COLOURS[k % 8], label=label)
     if kind == "roc":
         ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="a guess  0.500")
-    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_name, ylabel=y_name)
-    title = "area under it" if kind == "roc" else "average precision"
-    ax.legend(
-        title=title, frameon=False, fontsize=8, title_fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5)
-    )
+    ax.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), xlabel=x_label, ylabel=y_label)
+    small = {"fontsize": 8, "title_fontsize": 8}
+    ax.legend(title=title, frameon=False, loc="center left", bbox_to_anchor=(1, 0.5), **small)
     ax.grid(alpha=0.3)
     return ax
 
@@ -54,41 +60,53 @@ def plot_reliability(
     after: Mapping[str, Sequence[float]] | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """A reliability diagram from the columns of `calibration.reliability`: accuracy over confidence.
+    """Plot a reliability diagram: accuracy (y) over the largest probability (x), both 0 to 1.
 
-    The diagonal is perfect; below it the network is surer than it is right. A point's size follows its rows.
-    `after`: the same with temperature.
+    The diagonal is perfect; below it the model is overconfident. A point's size follows its number of rows.
+
+    Args:
+        bins: The columns of `ferlib.model.calibration.reliability`.
+        after: The same with temperature.
+        ax: The axes to draw on; None for new ones.
+
+    Returns:
+        The axes.
     """
-    ax = _axes(ax, 4.4, 4)
+    ax = axes_or_new(ax, 4.4, 4)
     ax.plot([0, 1], [0, 1], color=_GRAY, linewidth=1, label="as sure as right")
-    for columns, name, colour, mark, dash in (
-        (bins, "as it comes", BLUE, "o", "-"),
-        (after, "with temperature", ORANGE, "s", "--"),
-    ):
-        if columns is None:
-            continue
-        n = np.asarray(columns["n"], float)
-        ax.plot(columns["confidence"], columns["accuracy"], dash, color=colour, linewidth=1.2)
-        sizes = 12 + 150 * n / n.sum()
-        ax.scatter(columns["confidence"], columns["accuracy"], sizes, color=colour, marker=mark, label=name)
+    styles = [(bins, "as it comes", BLUE, "o", "-")]
+    if after is not None:
+        styles.append((after, "with temperature", ORANGE, "s", "--"))
+    for columns, name, colour, marker, dash in styles:
+        x, y, n = columns["confidence"], columns["accuracy"], np.asarray(columns["n"], float)
+        ax.plot(x, y, dash, color=colour, linewidth=1.2)
+        ax.scatter(x, y, 12 + 150 * n / n.sum(), color=colour, marker=marker, label=name)
     ax.set(xlim=(0, 1.03), ylim=(0, 1.03), xlabel="largest probability", ylabel="share read right")
     ax.legend(frameon=False, fontsize=8, loc="upper left", markerscale=0.8)
     ax.grid(alpha=0.3)
     return ax
 
 
-def plot_slices(rows: Mapping[str, Mapping], ax: Axes | None = None, title: str = "") -> Axes:
-    """Accuracy of each group with its 95 % interval, from the top; `rows` as of `slices.accuracy_by`, by group.
+def plot_subgroups(rows: Mapping[str, Mapping], ax: Axes | None = None, title: str = "") -> Axes:
+    """Plot the accuracy (x, 0 to 1) of each group (y, from the top) with its 95 % interval.
 
-    The number of faces stands behind each name.
+    Args:
+        rows: The rows of `ferlib.evaluate.subgroups.accuracy_by`, by group; their `n` is added to the names.
+        ax: The axes to draw on; None for new ones.
+        title: The title.
+
+    Returns:
+        The axes.
+
+    Raises:
+        BadInputError: There are no groups.
     """
     if not rows:
-        raise BadInputError("plot_slices: no groups to show")
-    ax = _axes(ax, 5, 0.8 + 0.3 * len(rows))
+        raise BadInputError("plot_subgroups: no groups to show")
+    ax = axes_or_new(ax, 5, 0.8 + 0.3 * len(rows))
     places = np.arange(len(rows))
-    values = np.array([[row["low"], row["accuracy"], row["high"]] for row in rows.values()], float)
-    spread = np.abs(values[:, [1, 1]] - values[:, [0, 2]]).T
-    ax.errorbar(values[:, 1], places, xerr=spread, fmt="o", color=BLUE, capsize=3)
+    low, value, high = np.array([[row[key] for row in rows.values()] for key in ("low", "accuracy", "high")])
+    ax.errorbar(value, places, xerr=np.abs([value - low, high - value]), fmt="o", color=BLUE, capsize=3)
     ax.set_yticks(places, [f"{name}  ({row['n']:,})" for name, row in rows.items()])
     ax.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel="share read right", title=title)
     ax.grid(alpha=0.3, axis="x")
@@ -96,43 +114,66 @@ def plot_slices(rows: Mapping[str, Mapping], ax: Axes | None = None, title: str 
     return ax
 
 
-def plot_against(
+def plot_comparison(
     rows: Mapping[str, float], interval: Sequence[float] | None = None, ax: Axes | None = None
 ) -> Axes:
-    """Accuracies as bars from the top, the first one dark with its interval, over the band of human agreement."""
+    """Plot accuracies as bars (x, 0 to 1; from the top) over the band of human agreement with FER2013's labels.
+
+    Args:
+        rows: Accuracies by name; the first one is highlighted.
+        interval: The 95 % interval of the first one.
+        ax: The axes to draw on; None for new ones.
+
+    Returns:
+        The axes.
+
+    Raises:
+        BadInputError: There is nothing to compare.
+    """
     if not rows:
-        raise BadInputError("plot_against: nothing to compare")
-    ax = _axes(ax, 7, 0.9 + 0.36 * len(rows))
-    places, values = np.arange(len(rows)), np.array(list(rows.values()), float)
-    ax.axvspan(*HUMAN, color="#dddddd", zorder=0)
-    ax.text(np.mean(HUMAN), -0.75, "people\n65 ± 5 %", ha="center", va="bottom", fontsize=8)
-    ax.barh(places, values, color=[BLUE, *["#b9cfe0"] * (len(rows) - 1)], height=0.65)
+        raise BadInputError("plot_comparison: nothing to compare")
+    ax = axes_or_new(ax, 7, 0.9 + 0.36 * len(rows))
+    values = list(rows.values())
+    ax.axvspan(*HUMAN_AGREEMENT, color="#dddddd", zorder=0)
+    ax.text(sum(HUMAN_AGREEMENT) / 2, -0.75, "people\n65 ± 5 %", ha="center", va="bottom", fontsize=8)
+    ax.barh(range(len(rows)), values, color=[BLUE, *[PALE_BLUE] * (len(rows) - 1)], height=0.65)
     if interval is not None:
-        ax.errorbar(
-            values[0], 0, xerr=np.abs(np.array(interval)[:, None] - values[0]), color="black", capsize=3
-        )
-    for place, value in zip(places, values, strict=True):
-        ax.text(
-            0.01, place, f"{value:.1%}", va="center", fontsize=9, color="white" if place == 0 else "black"
-        )
-    ax.set_yticks(places, list(rows))
+        ends = [[values[0] - interval[0]], [interval[1] - values[0]]]
+        ax.errorbar(values[0], 0, xerr=np.abs(ends), color="black", capsize=3)
+    for place, value in enumerate(values):
+        colour = "black" if place else "white"
+        ax.text(0.01, place, f"{value:.1%}", va="center", fontsize=9, color=colour)
+    ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="accuracy")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 
 
-def plot_heat(
-    faces: Sequence[np.ndarray], heats: np.ndarray, titles: Sequence[str], columns: int = 8
+def plot_heat_maps(
+    faces: Sequence[np.ndarray] | np.ndarray, heats: np.ndarray, titles: Sequence[str], columns: int = 8
 ) -> Figure:
-    """Each face above its Grad-CAM (see `gradcam.heat_maps`), `columns` in a row; returns the figure."""
-    from ferlib.evaluate.gradcam import blend
+    """Show faces in rows, each above its Grad-CAM.
 
+    Args:
+        faces: uint8 (n, h, w), gray.
+        heats: What `ferlib.evaluate.gradcam.heat_maps` returns: float (n, h, w), 0 to 1.
+        titles: One title per face.
+        columns: How many faces are in one row.
+
+    Returns:
+        The figure.
+
+    Raises:
+        BadInputError: The lengths differ.
+    """
     if len(faces) != len(heats) or len(faces) != len(titles):
-        raise BadInputError(f"plot_heat: {len(faces)} faces, {len(heats)} maps, {len(titles)} titles")
+        raise BadInputError(f"plot_heat_maps: {len(faces)} faces, {len(heats)} maps, {len(titles)} titles")
     images, texts = [], []
     for start in range(0, len(faces), columns):
-        part = range(start, min(start + columns, len(faces)))
-        blanks = [np.full_like(faces[0], 255)] * (columns - len(part) if start else 0)
-        images += [faces[k] for k in part] + blanks + [blend(faces[k], heats[k]) for k in part] + blanks
-        texts += [titles[k] for k in part] + [""] * (2 * len(blanks) + len(part))
+        part = slice(start, start + columns)
+        blended = [blend(face, heat) for face, heat in zip(faces[part], heats[part], strict=True)]
+        missing = columns - len(blended) if start else 0  # a last row that is not full
+        blank = [np.full_like(faces[0], 255)] * missing
+        images += [*faces[part], *blank, *blended, *blank]
+        texts += [*titles[part], *[""] * (2 * missing + len(blended))]
     return plot_wall(images, titles=texts, columns=min(columns, len(faces)), size=1.35)

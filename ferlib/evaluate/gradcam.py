@@ -1,7 +1,7 @@
-"""Where a network looked: Grad-CAM.
+"""Grad-CAM: the places of a face that speak for a prediction, which says nothing about whether it is right.
 
-R. R. Selvaraju et al.: Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
-Localization, ICCV 2017. The map says which places spoke for the answer, not whether it is right.
+Source: R. R. Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based
+Localization, ICCV 2017.
 """
 
 from collections.abc import Sequence
@@ -13,34 +13,51 @@ from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, ImageError
 from ferlib.common.images import resize
 from ferlib.common.labels import map_labels
+from ferlib.model.predictor import Predictor
 
-_PASSING = ("MaxPooling2D", "AveragePooling2D", "Dropout", "SpatialDropout2D")
+_SKIPPED = ("MaxPooling2D", "AveragePooling2D", "Dropout", "SpatialDropout2D")
 
 
-def last_maps(model):
-    """The layer whose maps are the last before the network forgets where things are.
+def last_feature_maps(model: Any) -> Any:
+    """Find the last layer of a network whose output still has positions.
 
-    Pooling and dropout behind it are passed over: they have no more to say and fewer pixels. Raises
-    BadInputError for a network without maps.
+    Pooling and dropout after a convolution are skipped: they add nothing and have fewer pixels.
+
+    Args:
+        model: A Keras model.
+
+    Returns:
+        The Keras layer.
+
+    Raises:
+        BadInputError: The network has no feature maps, or it is no Keras model.
     """
-    for layer in reversed(model.layers):
+    for layer in reversed(getattr(model, "layers", [])):
         shape = getattr(getattr(layer, "output", None), "shape", ())
-        if len(shape) == 4 and type(layer).__name__ not in _PASSING and layer is not model.layers[0]:
+        if len(shape) == 4 and type(layer).__name__ not in _SKIPPED and layer is not model.layers[0]:
             return layer
-    raise BadInputError(f"{model.name} has no convolutional maps; Grad-CAM needs a network that has")
+    name = getattr(model, "name", "the model")
+    raise BadInputError(f"{name} has no convolutional maps; Grad-CAM needs a network that has")
 
 
-def heat_maps(model, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Grad-CAM of each face for the class `labels` names: float32 (n, h, w), 0 to 1, as large as the faces.
+def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Compute the Grad-CAM of each face for one class.
 
-    `model`: a Keras model on TensorFlow, (n, h, w, 1) with values 0 to 255 to a softmax, as in a bundle;
-    `faces`: uint8 (n, h, w); `labels`: int (n,). Each map of `last_maps` is weighted by the mean gradient
-    of the class's score (before the softmax), summed, and what speaks against the class is cut off. The
-    strongest place is 1; a face for which nothing speaks is all 0.
+    Each feature map is weighted by the mean gradient of the class's score (before the softmax), the maps are
+    summed, and negative values, which speak against the class, are cut off.
+
+    Args:
+        model: A Keras model on TensorFlow, as in a bundle: (n, h, w, 1), values 0 to 255, to a softmax.
+        faces: uint8 (n, h, w).
+        labels: The class to explain for each face, among the model's own classes, int (n,).
+
+    Returns:
+        float32 (n, h, w), 0 to 1: the strongest place of each face is 1; all 0 where nothing speaks for the class.
+
+    Raises:
+        ImageError: The faces or labels have another shape or dtype.
+        BadInputError: The network has no feature maps, or it is no Keras model.
     """
-    import tensorflow as tf
-
-    keras = import_keras()
     faces, labels = np.asarray(faces), np.asarray(labels)
     if faces.ndim != 3 or faces.dtype != np.uint8 or labels.shape != faces.shape[:1]:
         raise ImageError(
@@ -48,48 +65,60 @@ def heat_maps(model, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:
         )
     if not len(faces):
         return np.zeros(faces.shape, np.float32)
-    layer, last = last_maps(model), model.layers[-1]
+    layer = last_feature_maps(model)
+    keras = import_keras()
+    import tensorflow as tf
+
+    last = model.layers[-1]
     inner = keras.Model(model.inputs, [layer.output, last.input])
     inputs = tf.cast(faces, tf.float32)[..., tf.newaxis]
     with tf.GradientTape() as tape:
-        tape.watch(inputs)  # so that everything behind is recorded, frozen weights or not
-        maps, features = inner(inputs, training=False)
-        chosen = tf.gather(_scores(last, features), labels.astype(np.int64), axis=1, batch_dims=1)
+        tape.watch(inputs)  # so that everything after it is recorded, frozen weights or not
+        maps, scores = inner(inputs, training=False)
+        if hasattr(last, "kernel"):  # a dense layer: its sum is what enters the softmax
+            scores = scores @ last.kernel.value + (last.bias.value if last.use_bias else 0)
+        chosen = tf.gather(scores, labels.astype(np.int64), axis=1, batch_dims=1)
     weights = tf.reduce_mean(tape.gradient(chosen, maps), axis=(1, 2), keepdims=True)
     heat = tf.nn.relu(tf.reduce_sum(weights * maps, axis=3)).numpy()
-    return np.stack([_shown(one, faces.shape[1:]) for one in heat])
+    return np.stack([_resize_heat(one, faces.shape[1:]) for one in heat])
 
 
-def own_labels(bundle: Any, faces: np.ndarray, said: np.ndarray, class_names: Sequence[str]) -> np.ndarray:
-    """The answers `said`, int (n,) among `class_names`, as labels of the bundle itself, for `heat_maps`.
+def own_labels(
+    model: Predictor, faces: np.ndarray, y_pred: np.ndarray, class_names: Sequence[str]
+) -> np.ndarray:
+    """Translate predictions in other classes to the model's own labels, for `heat_maps`.
 
-    The same where it was asked in its own classes; of a merged class ("rest") its likeliest part.
+    Args:
+        model: The model.
+        faces: uint8 (n, h, w).
+        y_pred: Predictions among `class_names`, int (n,).
+        class_names: The classes that were asked for.
+
+    Returns:
+        Labels among the model's own classes, int64 (n,): of a merged class such as "rest" its most probable part.
     """
-    part_of = map_labels(np.arange(len(bundle.class_names)), bundle.class_names, class_names)
-    return np.where(part_of == said[:, None], bundle.predict(faces), -1).argmax(axis=1)
+    part_of = map_labels(np.arange(len(model.class_names)), model.class_names, class_names)
+    return np.where(part_of == y_pred[:, None], model.predict(faces), -1).argmax(axis=1)
 
 
-def _scores(last, features):
-    """What goes into the softmax: of a dense layer its sum, of a softmax layer alone what it takes."""
-    if hasattr(last, "kernel"):
-        return features @ last.kernel.value + (last.bias.value if last.use_bias else 0)
-    return features
-
-
-def _shown(heat: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def _resize_heat(heat: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
     """One map at the size of the face, its largest value 1."""
-    top = heat.max()
-    levels = (255 * heat / top if top > 0 else np.zeros_like(heat)).round().astype(np.uint8)
-    return resize(levels, size[::-1]).astype(np.float32) / 255
+    levels = (255 * heat / (heat.max() or 1)).round().astype(np.uint8)
+    return resize(levels, (shape[1], shape[0])).astype(np.float32) / 255
 
 
 def blend(face: np.ndarray, heat: np.ndarray) -> np.ndarray:
-    """A gray face, uint8 (h, w), with its heat (0 to 1) in matplotlib's "inferno": uint8 (h, w, 3) RGB.
+    """Draw a heat map over a face in matplotlib's "inferno", whose brightness rises, so it works in gray print.
 
-    Where the heat is nothing the face stays gray; the colours rise in brightness, so they read in print too.
+    Args:
+        face: uint8 (h, w), gray.
+        heat: float (h, w), 0 to 1; where it is 0 the face stays gray.
+
+    Returns:
+        uint8 (h, w, 3), RGB.
     """
     from matplotlib import colormaps
 
     colours = colormaps["inferno"](0.25 + 0.75 * heat)[..., :3] * 255
-    share = 0.65 * heat[..., None]
-    return ((1 - share) * face[..., None] + share * colours).round().astype(np.uint8)
+    opacity = 0.65 * heat[..., None]
+    return ((1 - opacity) * face[..., None] + opacity * colours).round().astype(np.uint8)

@@ -1,8 +1,9 @@
-"""Confusion matrix and every rate by its right name, from labels or from counts. No TensorFlow.
+"""The confusion matrix and the rates computed from it, from labels or from counts.
 
-One convention everywhere: **rows are the truth, columns what was predicted**. A share whose
-denominator is zero (the precision of a class that was never predicted, the recall of one that has no
-rows) is not a number: NaN here, `null` in JSON, and left out of means. It is never passed off as 0.
+In every confusion matrix **rows are the truth and columns the predictions**. A ratio whose denominator is zero
+(the precision of a class that was never predicted, the recall of a class without rows) is NaN here and
+`null` in JSON, and is left out of means; it is never reported as 0.
+
 Labels are int64 from 0 to n_classes - 1; rates are floats from 0 to 1.
 """
 
@@ -31,28 +32,32 @@ RATES = {
     "balanced_accuracy": ("balanced accuracy", "(TPR + TNR) / 2"),
     "prevalence": ("prevalence", "(TP + FN) / n"),
 }
-"""Key of `binary_rates`: its names in words and its formula. `for_`, since `for` is a word of Python."""
+"""Each key of `binary_rates` with its names and its formula; `for_` because `for` is a Python keyword."""
 
 
-def _share(part: float, whole: float) -> float:
-    return float(part / whole) if whole else math.nan
+Labels = Sequence[int] | np.ndarray
+"""Integers, (n,)."""
 
 
-def _labels(labels: Sequence[int], name: str) -> np.ndarray:
+def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
+    """`part / whole` element by element, NaN where `whole` is zero."""
+    part, whole = np.broadcast_arrays(np.asarray(part, np.float64), whole)
+    return np.divide(part, whole, out=np.full(part.shape, np.nan), where=whole > 0)
+
+
+def _check_labels(labels: Labels, name: str) -> np.ndarray:
     array = np.asarray(labels)
     if array.size == 0:
         return np.zeros(0, dtype=np.int64)
     if array.ndim != 1:
-        raise LabelError(
-            f"{name} has shape {array.shape}; give one label a row (argmax of the probabilities)"
-        )
+        raise LabelError(f"{name} has shape {array.shape}; give one label per row, such as the argmax")
     if array.dtype.kind not in "iub":
-        raise LabelError(f"{name} holds {array.dtype}, not whole numbers; map names to labels first")
+        raise LabelError(f"{name} has dtype {array.dtype}, not integers; map names to labels first")
     return array.astype(np.int64)
 
 
-def _pair(y_true: Sequence[int], y_pred: Sequence[int]) -> tuple[np.ndarray, np.ndarray]:
-    truth, predicted = _labels(y_true, "y_true"), _labels(y_pred, "y_pred")
+def _check_pair(y_true: Labels, y_pred: Labels) -> tuple[np.ndarray, np.ndarray]:
+    truth, predicted = _check_labels(y_true, "y_true"), _check_labels(y_pred, "y_pred")
     if len(truth) != len(predicted):
         raise LabelError(
             f"y_true has {len(truth)} rows and y_pred {len(predicted)}; they must be the same rows"
@@ -60,27 +65,35 @@ def _pair(y_true: Sequence[int], y_pred: Sequence[int]) -> tuple[np.ndarray, np.
     return truth, predicted
 
 
-def _some(count: int) -> None:
+def _check_rows(count: int) -> None:
     if count == 0:
-        raise BadInputError("no rows to judge; check the Usage and the classes that were asked for")
+        raise BadInputError("no rows to evaluate; check the Usage and the classes")
 
 
-def _matrix(matrix: np.ndarray) -> np.ndarray:
+def _check_matrix(matrix: Any) -> np.ndarray:
     array = np.asarray(matrix)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 2:
         raise BadInputError(f"a confusion matrix is square and at least 2×2, got shape {array.shape}")
     if array.dtype.kind not in "iu" or (array < 0).any():
-        raise BadInputError("a confusion matrix holds counts: whole numbers, none below 0")
+        raise BadInputError("a confusion matrix holds counts: integers, none below 0")
     return array.astype(np.int64)
 
 
-def confusion_matrix(y_true: Sequence[int], y_pred: Sequence[int], n_classes: int) -> np.ndarray:
-    """Counts int64 (n_classes, n_classes): entry [t, p] is how many rows of truth t were predicted as p.
+def confusion_matrix(y_true: Labels, y_pred: Labels, n_classes: int) -> np.ndarray:
+    """Count how often each true class was predicted as each class.
 
-    No rows give a matrix of zeros. Raises LabelError for a label outside 0..n_classes-1, for labels
-    that are not whole numbers, and for two lists of different length.
+    Args:
+        y_true: True labels, integers (n,); n may be zero.
+        y_pred: Predicted labels, integers (n,).
+        n_classes: The number of classes.
+
+    Returns:
+        Counts, int64 (n_classes, n_classes): entry [t, p] is the number of rows of class t predicted as p.
+
+    Raises:
+        LabelError: A label is outside 0..n_classes-1 or not an integer, or the lengths differ.
     """
-    truth, predicted = _pair(y_true, y_pred)
+    truth, predicted = _check_pair(y_true, y_pred)
     for name, labels in (("y_true", truth), ("y_pred", predicted)):
         bad = labels[(labels < 0) | (labels >= n_classes)]
         if bad.size:
@@ -90,77 +103,125 @@ def confusion_matrix(y_true: Sequence[int], y_pred: Sequence[int], n_classes: in
 
 
 def row_shares(matrix: np.ndarray) -> np.ndarray:
-    """Each row divided by its sum, float64: of the faces that are t, the share read as p.
+    """Divide each row of a confusion matrix by its sum.
 
-    The diagonal holds the recalls. A row of no faces is NaN.
+    Args:
+        matrix: Counts, int (k, k).
+
+    Returns:
+        float64 (k, k): of the rows of class t, the share predicted as p. The diagonal holds the recalls;
+        the row of a class without rows is NaN.
     """
-    matrix = _matrix(matrix)
-    sums = matrix.sum(axis=1, keepdims=True)
-    return np.divide(matrix, sums, out=np.full(matrix.shape, np.nan), where=sums > 0)
+    matrix = _check_matrix(matrix)
+    return _ratio(matrix, matrix.sum(axis=1, keepdims=True))
 
 
-def accuracy(y_true: Sequence[int], y_pred: Sequence[int]) -> float:
-    """Share of rows read right. Raises BadInputError for no rows."""
-    truth, predicted = _pair(y_true, y_pred)
-    _some(len(truth))
+def accuracy(y_true: Labels, y_pred: Labels) -> float:
+    """Compute the share of rows that were predicted correctly.
+
+    Args:
+        y_true: True labels, integers (n,).
+        y_pred: Predicted labels, integers (n,).
+
+    Returns:
+        The accuracy, 0 to 1.
+
+    Raises:
+        BadInputError: There are no rows.
+    """
+    truth, predicted = _check_pair(y_true, y_pred)
+    _check_rows(len(truth))
     return float((truth == predicted).mean())
 
 
-def balanced_accuracy(y_true: Sequence[int], y_pred: Sequence[int]) -> float:
-    """Mean of the recalls of the classes that have rows: each class counts the same, small or large.
+def balanced_accuracy(y_true: Labels, y_pred: Labels) -> float:
+    """Compute the mean recall of the classes that have rows, so that rare and frequent classes count equally.
 
-    A guess that ignores the face gets 1 / (classes that have rows). Raises BadInputError for no rows.
+    Args:
+        y_true: True labels, integers (n,).
+        y_pred: Predicted labels, integers (n,).
+
+    Returns:
+        The balanced accuracy, 0 to 1; guessing gives 1 / (number of classes with rows).
+
+    Raises:
+        BadInputError: There are no rows.
     """
-    truth, predicted = _pair(y_true, y_pred)
-    _some(len(truth))
+    truth, predicted = _check_pair(y_true, y_pred)
+    _check_rows(len(truth))
     return float(np.mean([(predicted[truth == label] == label).mean() for label in np.unique(truth)]))
 
 
-def majority_baseline(y: Sequence[int]) -> float:
-    """Accuracy of always naming the most frequent label of `y`. Raises BadInputError for no rows."""
-    labels = _labels(y, "y")
-    _some(len(labels))
-    return float(np.unique(labels, return_counts=True)[1].max() / len(labels))
+def wilson_interval(correct: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Compute Wilson's score interval of an accuracy.
 
+    Unlike p ± 1.96·√(p(1-p)/n) it stays within 0 to 1 and has a width even at 0 or n correct rows. Source:
+    E. B. Wilson, Probable inference, the law of succession, and statistical inference, JASA 22, 1927.
 
-def wilson_interval(right: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Where the true accuracy lies, given `right` of `n` independent rows read right: (low, high).
+    Args:
+        correct: How many of the `n` independent rows were predicted correctly.
+        n: The number of rows.
+        confidence: The level of the interval, between 0 and 1.
 
-    Wilson's score interval (1927): unlike p ± 1.96·√(p(1-p)/n) it stays within 0..1 and is not of
-    zero width at 0 or n right. Raises BadInputError for n = 0, `right` outside 0..n, or a confidence
-    that is not between 0 and 1.
+    Returns:
+        The lower and the upper end, 0 to 1.
+
+    Raises:
+        BadInputError: `n` is 0, `correct` is outside 0..n, or `confidence` is not between 0 and 1.
     """
-    _some(n)
-    if not 0 <= right <= n or not 0 < confidence < 1:
-        raise BadInputError(f"right={right} must lie in 0..{n} and confidence={confidence} between 0 and 1")
+    _check_rows(n)
+    if not 0 <= correct <= n or not 0 < confidence < 1:
+        raise BadInputError(f"correct={correct} must be in 0..{n}, confidence={confidence} between 0 and 1")
     z = NormalDist().inv_cdf((1 + confidence) / 2)
-    p, scale = right / n, 1 + z * z / n
+    p, scale = correct / n, 1 + z * z / n
     middle = (p + z * z / (2 * n)) / scale
     half = z / scale * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    # at the two ends the exact values, which rounding would miss by a hair
-    return (middle - half if right else 0.0), (middle + half if right < n else 1.0)
+    # at the two ends the exact values, which rounding would miss slightly
+    return (middle - half if correct else 0.0), (middle + half if correct < n else 1.0)
 
 
 def per_class(matrix: np.ndarray, class_names: Sequence[str]) -> pd.DataFrame:
-    """One row a class: `precision`, `recall`, `f1` (0..1 or NaN), `support`, `predicted` (counts).
+    """Compute precision, recall and F1 of each class.
 
-    `support` is the row sum (faces of the class), `predicted` the column sum (faces read as it).
+    Args:
+        matrix: Counts, int (k, k).
+        class_names: The k names of the classes.
+
+    Returns:
+        One row per class with `precision`, `recall`, `f1` (0 to 1, or NaN), `support` (rows of the class) and
+        `predicted` (rows predicted as the class).
+
+    Raises:
+        BadInputError: The names do not fit the matrix, or it is not a confusion matrix.
     """
-    matrix = _matrix(matrix)
+    matrix = _check_matrix(matrix)
     if len(class_names) != len(matrix):
         raise BadInputError(f"{len(class_names)} class names for a confusion matrix of {len(matrix)} classes")
-    right, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
-    rows = zip(right, support, predicted, strict=True)
-    return pd.DataFrame(
-        [(_share(r, p), _share(r, s), _share(2 * r, s + p), int(s), int(p)) for r, s, p in rows],
-        columns=["precision", "recall", "f1", "support", "predicted"],
-        index=pd.Index(list(class_names), name="class"),
-    )
+    correct, support, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
+    columns = {
+        "precision": _ratio(correct, predicted),
+        "recall": _ratio(correct, support),
+        "f1": _ratio(2 * correct, support + predicted),
+        "support": support,
+        "predicted": predicted,
+    }
+    return pd.DataFrame(columns, index=pd.Index(list(class_names), name="class"))
 
 
-def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:
-    """The 2×2 counts of one class against all others: int64 [[TN, FP], [FN, TP]], the class as label 1."""
-    matrix = _matrix(matrix)
+def one_vs_rest(matrix: np.ndarray, label: int) -> np.ndarray:
+    """Reduce a confusion matrix to one class against all others.
+
+    Args:
+        matrix: Counts, int (k, k).
+        label: The class that becomes the positive one.
+
+    Returns:
+        int64 [[TN, FP], [FN, TP]].
+
+    Raises:
+        LabelError: The label is outside the matrix.
+    """
+    matrix = _check_matrix(matrix)
     if not 0 <= label < len(matrix):
         raise LabelError(f"label {label} is outside 0..{len(matrix) - 1}")
     tp = matrix[label, label]
@@ -168,55 +229,75 @@ def one_against_rest(matrix: np.ndarray, label: int) -> np.ndarray:
     return np.array([[matrix.sum() - tp - fn - fp, fp], [fn, tp]])
 
 
-def binary_rates(matrix: np.ndarray, positive: int = 1) -> dict[str, float]:
-    """Every rate of a 2×2 matrix by its right name: the keys of `RATES`, each 0..1 or NaN.
+def binary_rates(matrix: Any, positive: int = 1) -> dict[str, float]:
+    """Compute every rate of a 2×2 confusion matrix.
 
-    `positive` is the label that counts as "yes"; the other one is "no". Four rates divide by a row
-    (what share of a truth was read so: TPR, FNR, FPR, TNR), four by a column (what share of a reading
-    was true: precision, FDR, FOR, NPV). Source: Fawcett, An introduction to ROC analysis, 2006.
+    Four rates divide by a row sum (TPR, FNR, FPR, TNR: what share of a true class was predicted so) and four by
+    a column sum (precision, FDR, FOR, NPV: what share of a prediction was true). Source: T. Fawcett, An
+    introduction to ROC analysis, Pattern Recognition Letters 27, 2006.
+
+    Args:
+        matrix: Counts, int (2, 2).
+        positive: The label of the positive class, 0 or 1.
+
+    Returns:
+        The keys of `RATES` with values from 0 to 1, or NaN.
+
+    Raises:
+        BadInputError: The matrix is not 2×2, or `positive` is neither 0 nor 1.
     """
-    matrix = _matrix(matrix)
+    matrix = _check_matrix(matrix)
     if matrix.shape != (2, 2) or positive not in (0, 1):
         raise BadInputError(
             f"binary_rates takes a 2×2 matrix and positive 0 or 1, got {matrix.shape} and {positive}; "
-            "one_against_rest makes the 2×2 of one class"
+            "one_vs_rest makes the 2×2 matrix of one class"
         )
     (tn, fp), (fn, tp) = matrix if positive == 1 else matrix[::-1, ::-1]
-    tpr, tnr = _share(tp, tp + fn), _share(tn, fp + tn)
-    return {
-        "tpr": tpr,
-        "fnr": _share(fn, tp + fn),
-        "fpr": _share(fp, fp + tn),
-        "tnr": tnr,
-        "precision": _share(tp, tp + fp),
-        "fdr": _share(fp, tp + fp),
-        "for_": _share(fn, fn + tn),
-        "npv": _share(tn, fn + tn),
-        "accuracy": _share(tp + tn, matrix.sum()),
-        "f1": _share(2 * tp, 2 * tp + fp + fn),
-        "balanced_accuracy": (tpr + tnr) / 2,
-        "prevalence": _share(tp + fn, matrix.sum()),
-    }
+    p, n, total = tp + fn, fp + tn, matrix.sum()
+    parts = [tp, fn, fp, tn, tp, fp, fn, tn, tp + tn, 2 * tp, p]
+    wholes = [p, p, n, n, tp + fp, tp + fp, fn + tn, fn + tn, total, 2 * tp + fp + fn, total]
+    names = [key for key in RATES if key != "balanced_accuracy"]
+    rates = dict(zip(names, _ratio(np.array(parts), np.array(wholes)).tolist(), strict=True))
+    rates["balanced_accuracy"] = (rates["tpr"] + rates["tnr"]) / 2
+    return {key: rates[key] for key in RATES}
 
 
 def which_rate(matrix: np.ndarray, percent: float, positive: int = 1) -> list[str]:
-    """Keys of the rates that print as this percentage with two decimals: what a published number *is*."""
+    """Find which rates of a matrix equal a published percentage.
+
+    Args:
+        matrix: Counts, int (2, 2).
+        percent: The published number, 0 to 100, with two decimals.
+        positive: The label of the positive class.
+
+    Returns:
+        The keys of `RATES` whose values print as this number.
+    """
     rates = binary_rates(matrix, positive)
     return [key for key, rate in rates.items() if f"{100 * rate:.2f}" == f"{percent:.2f}"]
 
 
-def summary(matrix: np.ndarray) -> dict[str, float]:
-    """The figures of a whole confusion matrix: `n`, `accuracy`, `balanced_accuracy`, `majority_baseline`,
-    `macro_f1` (means leave out what is NaN) and `interval` (Wilson, 95 %). BadInputError for no rows.
+def summary(matrix: np.ndarray) -> dict[str, Any]:
+    """Compute the figures of a whole confusion matrix.
+
+    Args:
+        matrix: Counts, int (k, k).
+
+    Returns:
+        `n`, `accuracy`, `interval` (Wilson, 95 %), `balanced_accuracy`, `majority_baseline` (the accuracy of
+        always predicting the most frequent class) and `macro_f1`; NaN is left out of the means.
+
+    Raises:
+        BadInputError: There are no rows, or it is not a confusion matrix.
     """
-    matrix = _matrix(matrix)
-    n, right = int(matrix.sum()), int(np.trace(matrix))
-    _some(n)
-    table = per_class(matrix, range(len(matrix)))
+    matrix = _check_matrix(matrix)
+    n, correct = int(matrix.sum()), int(np.trace(matrix))
+    _check_rows(n)
+    table = per_class(matrix, [str(label) for label in range(len(matrix))])
     return {
         "n": n,
-        "accuracy": right / n,
-        "interval": wilson_interval(right, n),
+        "accuracy": correct / n,
+        "interval": wilson_interval(correct, n),
         "balanced_accuracy": float(table["recall"].mean()),
         "majority_baseline": float(matrix.sum(axis=1).max() / n),
         "macro_f1": float(table["f1"].mean()),
@@ -226,56 +307,79 @@ def summary(matrix: np.ndarray) -> dict[str, float]:
 def bootstrap(
     matrix: np.ndarray, repeats: int = 2000, seed: int = 7, confidence: float = 0.95
 ) -> dict[str, Any]:
-    """Percentile bootstrap intervals: `accuracy`, `balanced_accuracy`, `macro_f1` as (low, high), and
-    `recall`, `precision`, `f1` as float64 (k, 2), a row a class.
+    """Compute percentile bootstrap intervals of the figures of a confusion matrix.
 
-    The rows are drawn again with replacement, `repeats` times, and the middle `confidence` of what comes
-    out is kept (B. Efron, Bootstrap methods, 1979). A figure of the confusion matrix needs no rows for it:
-    drawing n rows is drawing n cells, by their shares. NaN where a figure is never a number.
+    The rows are resampled with replacement and the middle share of the results is the interval (B. Efron,
+    Bootstrap methods: another look at the jackknife, 1979). The rows themselves are not needed: drawing n rows
+    is drawing n cells of the matrix with their shares as probabilities.
+
+    Args:
+        matrix: Counts, int (k, k).
+        repeats: How often the rows are resampled.
+        seed: The seed of the resampling.
+        confidence: The level of the intervals, between 0 and 1.
+
+    Returns:
+        `accuracy`, `balanced_accuracy` and `macro_f1` as (low, high), and `recall`, `precision` and `f1` as
+        float64 (k, 2), one row per class; NaN for what is never a number.
+
+    Raises:
+        BadInputError: There are no rows, or it is not a confusion matrix.
     """
-    matrix = _matrix(matrix)
+    matrix = _check_matrix(matrix)
     n, k = int(matrix.sum()), len(matrix)
-    _some(n)
+    _check_rows(n)
     drawn = np.random.default_rng(seed).multinomial(n, matrix.ravel() / n, size=repeats)
     drawn = drawn.reshape(repeats, k, k).astype(np.float64)
-    right, truth, said = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(axis=2), drawn.sum(axis=1)
-    with np.errstate(invalid="ignore"), warnings.catch_warnings():
+    correct, support, predicted = np.diagonal(drawn, axis1=1, axis2=2), drawn.sum(axis=2), drawn.sum(axis=1)
+    recall, f1 = _ratio(correct, support), _ratio(2 * correct, support + predicted)
+    ends = [(1 - confidence) / 2, (1 + confidence) / 2]
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # a column of nothing but NaN stays NaN
-        recall, precision, f1 = right / truth, right / said, 2 * right / (truth + said)
         figures = {
-            "accuracy": right.sum(axis=1) / n,
+            "accuracy": correct.sum(axis=1) / n,
             "balanced_accuracy": np.nanmean(recall, axis=1),
             "macro_f1": np.nanmean(f1, axis=1),
             "recall": recall,
-            "precision": precision,
+            "precision": _ratio(correct, predicted),
             "f1": f1,
         }
-        ends = [(1 - confidence) / 2, (1 + confidence) / 2]
         bounds = {key: np.nanquantile(values, ends, axis=0).T for key, values in figures.items()}
     return {key: tuple(map(float, value)) if value.ndim == 1 else value for key, value in bounds.items()}
 
 
-def confused(matrix: np.ndarray, class_names: Sequence[str], top: int = 5) -> list[dict[str, Any]]:
-    """The largest shares off the diagonal, largest first: `truth`, `predicted`, `count`, `n`, `share` (of the row)."""
-    matrix = _matrix(matrix)
+def top_confusions(matrix: np.ndarray, class_names: Sequence[str], top: int = 5) -> list[dict[str, Any]]:
+    """Find the most frequent confusions, as shares of the true class.
+
+    Args:
+        matrix: Counts, int (k, k).
+        class_names: The k names of the classes.
+        top: How many confusions to return at most.
+
+    Returns:
+        The largest shares first: `truth`, `predicted`, `count`, `n` (rows of the true class), `share`.
+    """
+    matrix = _check_matrix(matrix)
     shares = np.nan_to_num(row_shares(matrix)) * (1 - np.eye(len(matrix)))
-    cells = [divmod(int(cell), len(matrix)) for cell in np.argsort(-shares, axis=None, kind="stable")[:top]]
-    return [
-        {
-            "truth": class_names[t],
-            "predicted": class_names[p],
-            "count": int(matrix[t, p]),
-            "n": int(matrix[t].sum()),
-            "share": float(shares[t, p]),
-        }
-        for t, p in cells
-        if t != p and matrix[t, p]
-    ]
+    found = []
+    for cell in np.argsort(-shares, axis=None, kind="stable")[:top]:
+        t, p = divmod(int(cell), len(matrix))
+        if shares[t, p] > 0:
+            counts = {"count": int(matrix[t, p]), "n": int(matrix[t].sum()), "share": float(shares[t, p])}
+            found.append({"truth": class_names[t], "predicted": class_names[p], **counts})
+    return found
 
 
-def in_words(pair: Mapping[str, Any]) -> str:
-    """One of `confused` as a sentence: "fear is called sad in 20 % of its pictures (100 of 496)"."""
+def confusion_in_words(confusion: Mapping[str, Any]) -> str:
+    """Describe one of `top_confusions` in a sentence.
+
+    Args:
+        confusion: One entry of `top_confusions`.
+
+    Returns:
+        For example "fear is called sad in 20 % of its pictures (100 of 496)".
+    """
     return (
-        f"{pair['truth']} is called {pair['predicted']} in {100 * pair['share']:.0f} % of its pictures "
-        f"({pair['count']:,} of {pair['n']:,})"
+        f"{confusion['truth']} is called {confusion['predicted']} in {100 * confusion['share']:.0f} % of its "
+        f"pictures ({confusion['count']:,} of {confusion['n']:,})"
     )

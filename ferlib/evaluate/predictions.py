@@ -1,7 +1,6 @@
-"""A bundle read against a data set: predictions, one report of every figure, and the two files of them."""
+"""A model's predictions on a data set, the report of their figures, and the two files of them."""
 
 import json
-import math
 import os
 import re
 from collections.abc import Mapping, Sequence
@@ -17,17 +16,23 @@ from ferlib.common.labels import map_labels, parse_classes, pick_probabilities
 from ferlib.dataset.splits import Dataset
 from ferlib.evaluate import curves, metrics
 from ferlib.model import calibration
+from ferlib.model.predictor import Predictor
 
 TEST_USAGE = "PrivateTest"
-"""FER2013's part for the last judgement; some copies of the file come without it."""
+"""FER2013's part for the final test; some copies of the file lack it."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a model said about the rows of one part of a data set.
+    """What a model predicts for the rows of one part of a data set.
 
-    `rows` int64 (n,): row of each in the data set, from 0; `y_true` int64 (n,); `y_prob` float64
-    (n, k), rows sum to one; k = len(class_names). `note` is one line on a part that was not there, or "".
+    Attributes:
+        class_names: The k classes of the labels and probabilities.
+        usage: The part of the data set: "PrivateTest", "PublicTest" or "Training".
+        note: One line about a part that was missing, or "".
+        rows: The row of each in the data set, from 0: int64 (n,).
+        y_true: True labels, int64 (n,).
+        y_prob: Probabilities, float64 (n, k), each row summing to one.
     """
 
     class_names: tuple[str, ...]
@@ -39,34 +44,58 @@ class Predictions:
 
     @property
     def y_pred(self) -> np.ndarray:
-        """The likeliest class of each row: int64 (n,)."""
+        """The most probable class of each row: int64 (n,)."""
         return self.y_prob.argmax(axis=1).astype(np.int64)
 
+    @property
+    def correct(self) -> np.ndarray:
+        """Whether each row was predicted correctly: bool (n,)."""
+        return self.y_pred == self.y_true
 
-def choose_usage(dataset: Dataset, wanted: str | None = None) -> tuple[str, str]:
-    """The part to judge on and a note: PrivateTest, or PublicTest where the file has none (the note says so).
+    @property
+    def matrix(self) -> np.ndarray:
+        """The confusion matrix: int64 (k, k), rows are the truth."""
+        return metrics.confusion_matrix(self.y_true, self.y_pred, len(self.class_names))
 
-    Raises DatasetError when the part is not there and nothing stands in for it.
+
+def choose_usage(dataset: Dataset, usage: str | None = None) -> tuple[str, str]:
+    """Choose the part of a data set to evaluate on.
+
+    Args:
+        dataset: The data set.
+        usage: The part to use; None for PrivateTest.
+
+    Returns:
+        The part, which is PublicTest where PrivateTest is missing, and a note that says so, or "".
+
+    Raises:
+        DatasetError: The part is missing and there is no other to use.
     """
-    there = sorted(set(dataset.usage.tolist()))
-    if wanted and wanted != TEST_USAGE and wanted not in there:
+    present = sorted(set(dataset.usage.tolist()))
+    if usage and usage != TEST_USAGE and usage not in present:
         raise DatasetError(
-            f"the data set has no {wanted} rows; its Usage values are: {', '.join(there) or 'none'}"
+            f"the data set has no {usage} rows; its Usage values are: {', '.join(present) or 'none'}"
         )
-    usage = wanted if wanted in there else dataset.test_usage
-    note = (
-        ""
-        if usage in (wanted, TEST_USAGE)
-        else f"the data set has no {TEST_USAGE} rows: evaluated on {usage}"
-    )
-    return usage, note
+    chosen = usage if usage and usage in present else dataset.test_usage
+    if chosen in (usage, TEST_USAGE):
+        return chosen, ""
+    return chosen, f"the data set has no {TEST_USAGE} rows: evaluated on {chosen}"
 
 
 def common_classes(model_names: Sequence[str], data_names: Sequence[str]) -> tuple[str, ...]:
-    """The class set on which a model can be judged by a data set: the smaller one that both can speak of.
+    """Choose the class set on which a model can be evaluated with a data set: the smaller one that fits both.
 
-    A model of seven and data of six (disgust counted as angry) meet in six. The model's own order
-    wins where both know the same classes. Raises LabelError where they have no set in common.
+    A model of seven classes and data of six (disgust counted as angry) are compared on the six.
+
+    Args:
+        model_names: The classes of the model; their order is used where both know the same classes.
+        data_names: The classes of the data set.
+
+    Returns:
+        The class set.
+
+    Raises:
+        LabelError: Neither class set fits both.
     """
     model_names, data_names = tuple(model_names), tuple(data_names)
     for names in sorted((model_names, data_names), key=len):
@@ -79,125 +108,176 @@ def common_classes(model_names: Sequence[str], data_names: Sequence[str]) -> tup
             return names
     raise LabelError(
         f"the model knows {', '.join(model_names)} and the data set {', '.join(data_names)}; "
-        "no class set fits both: name one with classes"
+        "no class set fits both: name one with --classes"
     )
 
 
 def predict_rows(
-    bundle: Any,
+    model: Predictor,
     dataset: Dataset,
     usage: str | None = None,
     classes: str | Sequence[str] | None = None,
-    flip: bool = False,
+    tta: str = "none",
 ) -> Predictions:
-    """Read one part of a data set with a bundle.
+    """Predict one part of a data set.
 
-    `bundle` has `.class_names` and `.predict(uint8 (n, h, w), flip) -> (n, k)`, as
-    `ferlib.model.bundle.Bundle` has; `flip` takes the mean of each face and its mirror image. `usage`: None
-    for PrivateTest (PublicTest where there is none). `classes` as in `parse_classes`: keeps the rows of
-    those classes, and the largest of *their* probabilities is the answer. Raises DatasetError for a
-    part without rows, LabelError for classes that model or data set do not know.
+    Args:
+        model: The model.
+        dataset: The data set.
+        usage: The part of it; None for PrivateTest, or PublicTest where that is missing.
+        classes: A class set as `ferlib.common.labels.parse_classes` takes it: only rows of these classes are
+            kept and only their probabilities compared. None for the set of `common_classes`.
+        tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
+
+    Returns:
+        The predictions.
+
+    Raises:
+        DatasetError: The part is missing or has no rows of the classes.
+        LabelError: The model or the data set does not know the classes.
     """
-    names = parse_classes(classes) if classes else common_classes(bundle.class_names, dataset.class_names)
+    names = parse_classes(classes) if classes else common_classes(model.class_names, dataset.class_names)
     usage, note = choose_usage(dataset, usage)
     labels = map_labels(dataset.labels, dataset.class_names, names)
     rows = np.flatnonzero((dataset.usage == usage) & (labels >= 0))
     if not len(rows):
         raise DatasetError(f"no {usage} row of the data set shows {', '.join(names)}; nothing to evaluate")
-    probabilities = pick_probabilities(
-        bundle.predict(dataset.pixels[rows], flip=flip), bundle.class_names, names
-    )
+    probabilities = pick_probabilities(model.predict(dataset.pixels[rows], tta), model.class_names, names)
     return Predictions(names, usage, note, rows, labels[rows], probabilities)
 
 
-def report(predictions: Predictions) -> dict[str, Any]:
-    """Every figure of the predictions, ready for JSON.
+def build_report(predictions: Predictions) -> dict[str, Any]:
+    """Compute every figure of predictions.
 
-    `accuracy`, `n`, `class_names`, `confusion_matrix` (lists, rows = truth), `interval` (Wilson, 95 %),
-    `balanced_accuracy`, `majority_baseline`, `majority_class`, `macro_f1`, `usage`, `note`;
-    `per_class`: class -> precision, recall, f1, support, predicted, every rate of one against the rest,
-    auc, ap and recall_interval; `bootstrap`: 95 % intervals of accuracy, balanced accuracy and macro F1;
-    `top_2`; `curves`: roc and precision_recall as of `ferlib.evaluate.curves`; `calibration`: ece, log_loss and the
-    bins of `ferlib.model.calibration.reliability`; `confused`: the largest confusions.
+    Args:
+        predictions: The predictions.
+
+    Returns:
+        The content of metrics.json. Beside the figures of `metrics.summary`: `class_names`, `confusion_matrix`,
+        `majority_class`, `per_class` (rates against the rest, support, areas, interval of the recall), `usage`,
+        `note`, `bootstrap` (95 % intervals of accuracy, balanced accuracy and macro F1), `top_2`, `confused`
+        (the most frequent confusions), `calibration` and `curves` (`roc` and `precision_recall`).
     """
-    names = predictions.class_names
-    matrix = metrics.confusion_matrix(predictions.y_true, predictions.y_pred, len(names))
-    table = metrics.per_class(matrix, names)
-    y_true, y_prob = predictions.y_true, predictions.y_prob
-    lines = {
-        "roc": curves.roc(y_true, y_prob, names),
-        "precision_recall": curves.precision_recall(y_true, y_prob, names),
-    }
+    names, y_true, y_prob = predictions.class_names, predictions.y_true, predictions.y_prob
+    matrix = predictions.matrix
+    roc = curves.roc_curves(y_true, y_prob, names)
+    precision_recall = curves.precision_recall_curves(y_true, y_prob, names)
     bounds = metrics.bootstrap(matrix)
-    classes = {}
+    per_class = {}
     for label, name in enumerate(names):
-        counts = {key: int(table.loc[name, key]) for key in ("support", "predicted")}
-        rates = metrics.binary_rates(metrics.one_against_rest(matrix, label))
-        classes[name] = {"precision": rates["precision"], "recall": rates["tpr"], "f1": rates["f1"], **counts}
-        classes[name] |= {key: rates[key] for key in ("fpr", "fnr", "tnr", "fdr", "for_", "npv")}
-        classes[name] |= {"auc": lines["roc"][name]["auc"], "ap": lines["precision_recall"][name]["ap"]}
-        classes[name]["recall_interval"] = bounds["recall"][label]
+        rates = metrics.binary_rates(metrics.one_vs_rest(matrix, label))
+        per_class[name] = {
+            "precision": rates["precision"],
+            "recall": rates["tpr"],
+            "f1": rates["f1"],
+            "support": int(matrix[label].sum()),
+            "predicted": int(matrix[:, label].sum()),
+            **{key: rates[key] for key in ("fpr", "fnr", "tnr", "fdr", "for_", "npv")},
+            "auc": roc[name]["auc"],
+            "ap": precision_recall[name]["ap"],
+            "recall_interval": bounds["recall"][label],
+        }
     return metrics.summary(matrix) | {
         "class_names": list(names),
         "confusion_matrix": matrix.tolist(),
         "majority_class": names[int(matrix.sum(axis=1).argmax())],
-        "per_class": classes,
+        "per_class": per_class,
         "usage": predictions.usage,
         "note": predictions.note,
         "bootstrap": {key: bounds[key] for key in ("accuracy", "balanced_accuracy", "macro_f1")},
-        "top_2": curves.top_k(y_true, y_prob, 2),
-        "confused": metrics.confused(matrix, names),
+        "top_2": curves.top_k_accuracy(y_true, y_prob, 2),
+        "confused": metrics.top_confusions(matrix, names),
         "calibration": calibration_figures(y_true, y_prob),
-        "curves": lines,
+        "curves": {"roc": roc, "precision_recall": precision_recall},
     }
 
 
 def calibration_figures(y_true: np.ndarray, y_prob: np.ndarray) -> dict[str, Any]:
-    """`ece`, `log_loss`, and `bins`: the columns of `calibration.reliability` as lists."""
-    table = calibration.reliability(y_true, y_prob)
+    """Compute the figures of calibration.
+
+    Args:
+        y_true: True labels, int64 (n,).
+        y_prob: Probabilities, float (n, classes).
+
+    Returns:
+        `ece`, `log_loss`, and `bins`: the columns of `ferlib.model.calibration.reliability` as lists.
+    """
     return {
-        "ece": calibration.expected_error(y_true, y_prob),
+        "ece": calibration.expected_calibration_error(y_true, y_prob),
         "log_loss": calibration.log_loss(y_true, y_prob),
-        "bins": {column: table[column].round(6).tolist() for column in table},
+        "bins": calibration.reliability(y_true, y_prob).round(6).to_dict("list"),
     }
 
 
 def evaluate_bundle(
-    bundle: Any,
+    model: Predictor,
     dataset: Dataset,
     usage: str | None = None,
     classes: str | Sequence[str] | None = None,
-    flip: bool = False,
+    tta: str = "none",
 ) -> dict[str, Any]:
-    """`predict_rows`, then `report`, with the model's `name` and class names, and `flip`."""
-    result = report(predict_rows(bundle, dataset, usage, classes, flip))
-    return result | {"model": bundle.name, "model_class_names": list(bundle.class_names), "flip": flip}
+    """Predict one part of a data set and compute every figure of the predictions.
+
+    Args:
+        model: The model; a bundle, or anything else with `name` and `predict`.
+        dataset: The data set.
+        usage: The part of it, as for `predict_rows`.
+        classes: A class set, as for `predict_rows`.
+        tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
+
+    Returns:
+        What `build_report` and `model_entries` return.
+
+    Raises:
+        DatasetError: The part is missing or has no rows of the classes.
+        LabelError: The model or the data set does not know the classes.
+    """
+    return build_report(predict_rows(model, dataset, usage, classes, tta)) | model_entries(model, tta)
+
+
+def model_entries(model: Predictor, tta: str) -> dict[str, Any]:
+    """State in a report which model made it, and how.
+
+    Args:
+        model: The model.
+        tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
+
+    Returns:
+        `model` (its name), `model_class_names`, `tta`, and `flip`: whether mirror images were averaged.
+    """
+    names = list(model.class_names)
+    return {
+        "model": getattr(model, "name", ""),
+        "model_class_names": names,
+        "flip": tta != "none",
+        "tta": tta,
+    }
 
 
 def write_predictions(predictions: Predictions, path: str | os.PathLike) -> None:
-    """A CSV with one line a row: `row`, `truth`, `predicted` (names), then a column a class (0..1)."""
+    """Write predictions as a CSV file.
+
+    Args:
+        predictions: The predictions.
+        path: The file. Its columns are `row`, `truth`, `predicted` (names), and one per class (0 to 1).
+    """
     names = np.array(predictions.class_names)
-    table = pd.DataFrame(predictions.y_prob.round(6), columns=list(names))
-    table.insert(0, "row", predictions.rows)
-    table.insert(1, "truth", names[predictions.y_true])
-    table.insert(2, "predicted", names[predictions.y_pred])
+    truth, predicted = names[predictions.y_true], names[predictions.y_pred]
+    table = pd.DataFrame({"row": predictions.rows, "truth": truth, "predicted": predicted})
+    table[list(names)] = predictions.y_prob.round(6)
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
-def write_report(result: Mapping[str, Any], path: str | os.PathLike) -> None:
-    """A report as a JSON file; what is not a number becomes `null`."""
-    text = json.dumps(_plain(result), indent=2, ensure_ascii=False, allow_nan=False)
-    write_text(path, _LIST.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
+def write_report(report: Mapping[str, Any], path: str | os.PathLike) -> None:
+    """Write a report as a JSON file.
 
-
-# The innermost lists, of numbers only, stay on one line: a curve is not sixty lines long.
-_LIST = re.compile(r"\[([^\[\]{}\"]*)\]")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, np.ndarray)):
-        return [_plain(item) for item in value]
-    value = value.item() if isinstance(value, np.generic) else value
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+    Args:
+        report: The report; NaN becomes `null`.
+        path: The file.
+    """
+    plain = json.dumps(report, default=lambda value: value.tolist())  # NumPy's numbers and arrays
+    without_nan = json.loads(plain, parse_constant=lambda _: None)
+    text = json.dumps(without_nan, indent=2, ensure_ascii=False)
+    # lists of numbers stay on one line, or each curve would take sixty lines
+    text = re.sub(r"\[([^\[\]{}\"]*)\]", lambda found: f"[{' '.join(found[1].split())}]", text)
+    write_text(path, text + "\n")

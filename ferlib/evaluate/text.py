@@ -1,29 +1,108 @@
-"""The figures of an evaluation as text: for its page and for a model's card. Works on the plain report."""
+"""The figures of a report as text, for its page, for a model's card and for notebook 05.
+
+All functions take the report as `ferlib evaluate` writes it to metrics.json, of this version or an earlier one.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from ferlib.common.errors import check_choice
+from ferlib.common.html import render
+from ferlib.evaluate.metrics import confusion_in_words
+
+HUMAN_AGREEMENT = (0.60, 0.70)
+"""The share of FER2013's labels that people agree with: 65 ± 5 % (I. Goodfellow et al. 2013)."""
+
+TOPICS = ("tta", "confusions", "calibration", "votes", "photos", "drawn")
+"""What `sentences` can describe."""
+
 
 def percent(value: float | None, digits: int = 1) -> str:
-    """A share as text, "–" where it is not a number."""
+    """Format a share.
+
+    Args:
+        value: The share, 0 to 1; None or NaN for none.
+        digits: The number of decimals.
+
+    Returns:
+        For example "70.2%"; "–" where the share is not a number.
+    """
     return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}%}"
 
 
-def span(interval: Sequence[float]) -> str:
-    """An interval as text."""
+def decimal(value: float | None, digits: int = 3) -> str:
+    """Format a number.
+
+    Args:
+        value: The number; None or NaN for none.
+        digits: The number of decimals.
+
+    Returns:
+        For example "0.677"; "–" where it is not a number.
+    """
+    return "–" if value is None or not np.isfinite(value) else f"{value:.{digits}f}"
+
+
+def span(interval: Sequence[float | None] | np.ndarray | None) -> str:
+    """Format an interval of shares.
+
+    Args:
+        interval: The lower and the upper end, 0 to 1.
+
+    Returns:
+        For example "68.7% to 71.7%"; "–" where an end is not a number.
+    """
+    if interval is None or not np.isfinite(np.asarray(interval, float)).all():
+        return "–"
     return f"{interval[0]:.1%} to {interval[1]:.1%}"
 
 
+def render_report(template: str, **values: Any) -> str:
+    """Fill a template that formats the figures of a report.
+
+    Args:
+        template: The file's name in `ferlib/common/templates`.
+        **values: What the template names beyond the functions for formatting that all of them get.
+
+    Returns:
+        The text.
+    """
+    helpers = {"percent": percent, "decimal": decimal, "span": span, "count": "{:,}".format, "tta_of": tta_of}
+    return render(template, confusion_in_words=confusion_in_words, **helpers, **values)
+
+
+def tta_of(report: Mapping[str, Any]) -> str:
+    """Tell which test-time augmentation a report was made with.
+
+    Args:
+        report: A report; an earlier one has `flip` instead of `tta`.
+
+    Returns:
+        A name of `ferlib.model.predictor.TTA`.
+    """
+    return report.get("tta", "flip" if report.get("flip") else "none")
+
+
 def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
-    """The figures of a report as rows of text: name, value, 95 % interval or a remark. For page and card."""
-    bounds = report.get("bootstrap", {})
+    """Format the main figures of a report as the rows of a table.
+
+    Args:
+        report: A report.
+
+    Returns:
+        (name, value, 95 % interval or remark) per figure.
+    """
+    balanced = f1 = ""
+    if "bootstrap" in report:
+        balanced = span(report["bootstrap"]["balanced_accuracy"])
+        f1 = " to ".join(decimal(end) for end in report["bootstrap"]["macro_f1"])
     rows = [
-        ("accuracy", f"{report['accuracy']:.2%}", span(report["interval"])),
-        ("balanced accuracy", percent(report["balanced_accuracy"], 2), _span(bounds, "balanced_accuracy")),
-        ("macro F1", f"{report['macro_f1']:.3f}", _span(bounds, "macro_f1", 3)),
-        ("majority baseline", f"{report['majority_baseline']:.2%}", f"always {report['majority_class']}"),
+        ("accuracy", percent(report["accuracy"], 2), span(report["interval"])),
+        ("balanced accuracy", percent(report["balanced_accuracy"], 2), balanced),
+        ("macro F1", decimal(report["macro_f1"]), f1),
+        ("majority baseline", percent(report["majority_baseline"], 2), f"always {report['majority_class']}"),
     ]
     if "top_2" in report:
         rows.append(("top 2", f"{report['top_2']:.2%}", "the truth is among the two likeliest classes"))
@@ -31,90 +110,35 @@ def main_figures(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     if twins:
         remark = f"{span(twins['interval'])}; {twins['twins']:,} rows with an exact copy in Training left out"
         rows.append(("accuracy without twins", f"{twins['accuracy']:.2%}", remark))
-    pair = report.get("pair")
-    if pair:
-        name = " against ".join(pair["class_names"])
-        rows.append((name, f"{pair['accuracy']:.2%}", f"{span(pair['interval'])}; {pair['n']:,} rows"))
-    return rows
+    return rows + ([subset_figures(report["pair"])] if report.get("pair") else [])
 
 
-def _span(bounds: Mapping, key: str, digits: int | None = None) -> str:
-    if key not in bounds:
-        return ""
-    low, high = bounds[key]
-    return span((low, high)) if digits is None else f"{low:.{digits}f} to {high:.{digits}f}"
+def subset_figures(report: Mapping[str, Any]) -> tuple[str, str, str]:
+    """Format the accuracy on some of the classes as a row for `main_figures`.
+
+    Args:
+        report: A report on these classes, or the `pair` of a report.
+
+    Returns:
+        (name, value, 95 % interval and number of rows).
+    """
+    remark = f"{span(report['interval'])}; {report['n']:,} rows"
+    return " against ".join(report["class_names"]), f"{report['accuracy']:.2%}", remark
 
 
-def vote_lines(report: Mapping[str, Any]) -> list[str]:
-    """What FER+'s voters said, in sentences; none without `votes`."""
-    votes = report.get("votes")
-    if not votes:
-        return []
-    wrong, doubt, limit = votes["mistakes"], votes["label_errors"], votes.get("ceiling")
-    lines = [
-        f"FER+'s voters, by majority, give FER2013's own label to {votes['voters']['accuracy']:.1%} of these rows.",
-        f"Of the {wrong['n']:,} mistakes the voters side with the label in {percent(wrong['label'])}, with the "
-        f"answer in {percent(wrong['answer'])}, with a third class in {percent(wrong['another'])}, with none in "
-        f"{percent(wrong['none'])}.",
-        f"With the voters' label as the truth, {percent(wrong['accuracy_by_votes'])} of the {wrong['n_voted']:,} "
-        "rows on which they have one are read right.",
-        f"Confident learning calls {doubt['suspects']:,} labels wrong: the voters do not give that label in "
-        f"{percent(doubt['against_label'])} of them (in {percent(doubt['against_label_all'])} of all rows), and "
-        f"give the suggested one in {percent(doubt['with_suggestion'])}.",
-    ]
-    pair = votes.get("pair_mistakes")
-    if pair and pair["n"]:
-        lines.append(
-            f"Of the {pair['n']:,} mistakes between happy and neutral the voters side with the label in "
-            f"{percent(pair['label'])}, with the answer in {percent(pair['answer'])}, with neither in "
-            f"{percent(pair['none'])}; with their label as the truth, {percent(pair['accuracy_by_votes'])} of the "
-            f"{pair['n_voted']:,} rows on which they have one are read right."
-        )
-    if limit:
-        lines.append(
-            f"A ceiling made of label noise: ten people's votes, read in the way that fits FER2013 best, predict its "
-            f"own labels in {limit['calibrated']:.1%} of {limit['n']:,} Training rows."
-        )
-    if limit and "pair" in limit:
-        lines.append(
-            f"Of the {limit['pair_n']:,} of them labelled happy or neutral, more voters saw that one of the two in "
-            f"{limit['pair']:.1%} (a tie, {limit['pair_ties']:.1%}, counts half)."
-        )
-    return lines
+def sentences(report: Mapping[str, Any], topic: str) -> list[str]:
+    """Describe a part of a report in sentences.
 
+    Args:
+        report: A report.
+        topic: One of `TOPICS`: test-time augmentation (a phrase only), the most frequent confusions, how far the
+            probabilities can be trusted, what FER+'s voters say, photographs, or drawn faces group by group.
 
-def photo_lines(report: Mapping[str, Any]) -> list[str]:
-    """How photographs were read, in a sentence; none without `photos`."""
-    photos = report.get("photos")
-    if not photos:
-        return []
-    by = f"with {photos['detector']} " if photos.get("detector") else ""
-    return [
-        f"Of {photos['n']:,} whole photographs {photos['accuracy']:.1%} were read right "
-        f"({span(photos['interval'])}; one without a face counts as wrong); {by}a face was found in "
-        f"{photos['found']:,}, {percent(photos['accuracy_found'])} of them right."
-    ]
+    Returns:
+        The sentences; none where the report lacks this part.
 
-
-def calibration_lines(report: Mapping[str, Any]) -> list[str]:
-    """How far the probabilities can be trusted, in sentences; none without `calibration`."""
-    before, fitted = report.get("calibration"), report.get("temperature")
-    if not before:
-        return []
-    lines = [f"Expected calibration error {before['ece']:.3f}, log loss {before['log_loss']:.3f}."]
-    if fitted:
-        after = fitted["calibration"]
-        lines.append(
-            f"With temperature {fitted['value']:.2f}, fitted on {fitted['fitted_on']} ({fitted['n_fitted']:,}): "
-            f"{after['ece']:.3f} and {after['log_loss']:.3f}."
-        )
-    return lines
-
-
-def drawn_lines(report: Mapping[str, Any]) -> list[str]:
-    """How drawn faces were read, group by group (with their number), in sentences; none without `drawn`."""
-    lines = []
-    for key, rows in (report.get("drawn") or {}).items():
-        said = "; ".join(f"{name} {row['accuracy']:.0%} ({row['n']})" for name, row in rows.items())
-        lines.append(f"By {key}: {said}.")
-    return lines
+    Raises:
+        BadInputError: An unknown topic.
+    """
+    check_choice("topic", topic, TOPICS)
+    return render_report("sentences.md", topic=topic, report=report).splitlines()

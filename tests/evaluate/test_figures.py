@@ -56,7 +56,7 @@ def test_reliability_shows_both_with_sizes_by_rows():
 
 
 def test_slices_show_value_interval_and_count():
-    ax = figures.plot_slices(ROWS, title="skin")
+    ax = figures.plot_subgroups(ROWS, title="skin")
     assert [label.get_text() for label in ax.get_yticklabels()] == ["tone 1  (1,200)", "tone 8  (7)"]
     assert ax.lines[0].get_xydata().tolist() == [[0.8, 0], [0.6, 1]]
     ends = np.array(ax.collections[0].get_segments())[:, :, 0]
@@ -65,7 +65,7 @@ def test_slices_show_value_interval_and_count():
 
 
 def test_against_shows_the_first_one_with_its_interval_over_the_human_band():
-    ax = figures.plot_against({"ours": 0.672, "majority": 0.25}, (0.65, 0.69))
+    ax = figures.plot_comparison({"ours": 0.672, "majority": 0.25}, (0.65, 0.69))
     bars = [patch for patch in ax.patches if patch.get_width() in (0.672, 0.25)]
     assert len(bars) == 2 and bars[0].get_facecolor() != bars[1].get_facecolor()
     assert {"67.2%", "25.0%", "people\n65 ± 5 %"} <= {text.get_text() for text in ax.texts}
@@ -76,7 +76,7 @@ def test_heat_stands_under_its_face():
     faces = np.full((10, 48, 48), 100, np.uint8)
     heats = np.zeros((10, 48, 48), np.float32)
     heats[9] = 1
-    figure = figures.plot_heat(faces, heats, [f"face {k}" for k in range(10)])
+    figure = figures.plot_heat_maps(faces, heats, [f"face {k}" for k in range(10)])
     shown = [(ax.get_title(), ax.images[0].get_array()) for ax in figure.axes if ax.images]
     assert [title for title, _ in shown][:8] == [f"face {k}" for k in range(8)]
     assert [title for title, _ in shown][16:18] == ["face 8", "face 9"]
@@ -86,10 +86,10 @@ def test_heat_stands_under_its_face():
 @pytest.mark.parametrize(
     "call, said",
     [
-        (lambda: figures.plot_curves(CURVES, "lift"), "kind 'lift'"),
-        (lambda: figures.plot_slices({}), "no groups"),
-        (lambda: figures.plot_against({}), "nothing to compare"),
-        (lambda: figures.plot_heat([np.zeros((4, 4))], np.zeros((2, 4, 4)), ["a"]), "1 faces, 2 maps"),
+        (lambda: figures.plot_curves(CURVES, "lift"), "unknown kind 'lift'"),
+        (lambda: figures.plot_subgroups({}), "no groups"),
+        (lambda: figures.plot_comparison({}), "nothing to compare"),
+        (lambda: figures.plot_heat_maps([np.zeros((4, 4))], np.zeros((2, 4, 4)), ["a"]), "1 faces, 2 maps"),
     ],
 )
 def test_what_does_not_fit_is_refused(call, said):

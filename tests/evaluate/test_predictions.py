@@ -1,4 +1,4 @@
-"""A bundle read against a data set: rows, classes, parts, the report and its two files."""
+"""A model's predictions on a data set: rows, classes, parts, the report and the two files."""
 
 import json
 
@@ -9,42 +9,12 @@ from sklearn.metrics import classification_report, confusion_matrix
 
 from ferlib.common.errors import BadInputError, DatasetError, LabelError
 from ferlib.common.labels import SEVEN, SIX
-from ferlib.dataset.splits import Dataset
 from ferlib.evaluate import predictions as evaluate
-
-N = 210
-
-
-class Oracle:
-    """Stands in for a bundle: reads the answer out of the first pixel, with doubt from the second."""
-
-    def __init__(self, class_names=SEVEN):
-        self.name = "oracle"
-        self.class_names = tuple(class_names)
-        self.seen = 0
-
-    def predict(self, faces, flip=False):
-        assert faces.dtype == np.uint8
-        self.seen += len(faces)
-        self.flipped = flip
-        k = len(self.class_names)
-        doubt = (faces[:, 0, 1] / 255.0)[:, None]
-        said = np.eye(k)[faces[:, 0, 0].astype(int) % k]
-        return ((1 - doubt) * said + doubt / k).astype(np.float32)
-
-
-def make_dataset(class_names=SEVEN, usages=("Training", "PublicTest", "PrivateTest"), wrong=0.3):
-    rng = np.random.default_rng(5)
-    labels = rng.integers(0, len(class_names), N)
-    pixels = np.zeros((N, 48, 48), dtype=np.uint8)
-    pixels[:, 0, 0] = np.where(rng.random(N) < wrong, rng.integers(0, len(class_names), N), labels)
-    pixels[:, 0, 1] = rng.integers(0, 200, N)
-    usage = np.array(usages)[np.arange(N) % len(usages)]
-    return Dataset(pixels, labels, usage, tuple(class_names))
+from tests.evaluate.conftest import N, Oracle, oracle_dataset
 
 
 def test_report_equals_scikit_learn():
-    dataset = make_dataset()
+    dataset = oracle_dataset()
     result = evaluate.evaluate_bundle(Oracle(), dataset)
     mine = dataset.usage == "PrivateTest"
     truth, predicted = dataset.labels[mine], dataset.pixels[mine, 0, 0]
@@ -69,20 +39,19 @@ def test_report_equals_scikit_learn():
 
 def test_only_the_rows_of_the_part_are_read():
     bundle = Oracle()
-    evaluate.evaluate_bundle(bundle, make_dataset(), usage="Training")
+    evaluate.evaluate_bundle(bundle, oracle_dataset(), usage="Training")
     assert bundle.seen == N // 3
 
 
-def test_flip_reaches_the_model():
+def test_tta_reaches_the_model_and_the_report():
     bundle = Oracle()
-    assert evaluate.evaluate_bundle(bundle, make_dataset(), flip=True)["flip"] is True
-    assert bundle.flipped
-    evaluate.evaluate_bundle(bundle, make_dataset())
-    assert not bundle.flipped
+    for tta, flip in (("ten", True), ("flip", True), ("none", False)):
+        report = evaluate.evaluate_bundle(bundle, oracle_dataset(), tta=tta)
+        assert (bundle.tta, report["tta"], report["flip"]) == (tta, tta, flip)
 
 
 def test_classes_keep_their_rows_and_take_the_larger_of_their_probabilities():
-    dataset = make_dataset()
+    dataset = oracle_dataset()
     predictions = evaluate.predict_rows(Oracle(), dataset, classes="happy,neutral")
     keep = np.flatnonzero((dataset.usage == "PrivateTest") & np.isin(dataset.labels, [3, 6]))
     assert predictions.rows.tolist() == keep.tolist()
@@ -95,7 +64,7 @@ def test_classes_keep_their_rows_and_take_the_larger_of_their_probabilities():
 
 
 def test_without_private_rows_the_public_ones_are_read_and_it_says_so():
-    dataset = make_dataset(usages=("Training", "PublicTest"))
+    dataset = oracle_dataset(usages=("Training", "PublicTest"))
     result = evaluate.evaluate_bundle(Oracle(), dataset)
     assert result["usage"] == "PublicTest"
     assert result["note"] == "the data set has no PrivateTest rows: evaluated on PublicTest"
@@ -117,14 +86,14 @@ def test_without_private_rows_the_public_ones_are_read_and_it_says_so():
 )
 def test_common_classes(model, data, expected):
     assert evaluate.common_classes(model, data) == expected
-    result = evaluate.evaluate_bundle(Oracle(model), make_dataset(data))
+    result = evaluate.evaluate_bundle(Oracle(model), oracle_dataset(data))
     assert result["class_names"] == list(expected)
     assert sum(map(sum, result["confusion_matrix"])) == result["n"] > 0
 
 
 def test_a_model_in_alphabetical_order_is_judged_by_names_not_by_numbers():
     alphabetical = tuple(sorted(SEVEN))
-    dataset = make_dataset(wrong=0)
+    dataset = oracle_dataset(wrong=0)
     dataset.pixels[:, 0, 0] = [alphabetical.index(SEVEN[label]) for label in dataset.labels]
     result = evaluate.evaluate_bundle(Oracle(alphabetical), dataset)
     assert result["accuracy"] == 1
@@ -135,23 +104,26 @@ def test_a_model_in_alphabetical_order_is_judged_by_names_not_by_numbers():
     "change, said",
     [
         ({"usage": "Test"}, "no Test rows; its Usage values are: PrivateTest, PublicTest, Training"),
-        ({"classes": "happy,joy"}, "unknown emotion 'joy'"),
+        ({"classes": "happy,joy"}, "the model does not know joy"),
         ({"classes": "happy"}, "at least two classes"),
     ],
 )
 def test_bad_requests(change, said):
     with pytest.raises(BadInputError, match=said):
-        evaluate.evaluate_bundle(Oracle(), make_dataset(), **change)
+        evaluate.evaluate_bundle(Oracle(), oracle_dataset(), **change)
 
 
 def test_classes_that_are_not_there():
     with pytest.raises(LabelError, match="the model does not know neutral"):
-        evaluate.evaluate_bundle(Oracle(("happy", "sad")), make_dataset(), classes="happy,neutral")
+        evaluate.evaluate_bundle(Oracle(("happy", "sad")), oracle_dataset(), classes="happy,neutral")
+    with pytest.raises(LabelError, match="nothing in common with fear, sad"):
+        evaluate.evaluate_bundle(Oracle(), oracle_dataset(("happy", "neutral")), classes="fear,sad")
+    happy = oracle_dataset().select(oracle_dataset().labels == SEVEN.index("happy"))
     with pytest.raises(DatasetError, match="no PrivateTest row of the data set shows fear, sad"):
-        evaluate.evaluate_bundle(Oracle(), make_dataset(("happy", "neutral")), classes="fear,sad")
+        evaluate.evaluate_bundle(Oracle(), happy, classes="fear,sad")
     with pytest.raises(LabelError, match="no class set fits both"):
-        evaluate.evaluate_bundle(Oracle(("happy", "sad")), make_dataset(("fear", "neutral")))
-    empty = make_dataset().select(np.zeros(N, dtype=bool))
+        evaluate.evaluate_bundle(Oracle(("happy", "sad")), oracle_dataset(("fear", "neutral")))
+    empty = oracle_dataset().select(np.zeros(N, dtype=bool))
     with pytest.raises(DatasetError, match="neither PrivateTest nor PublicTest"):
         evaluate.choose_usage(empty)
     with pytest.raises(DatasetError, match="Usage values are: none"):
@@ -159,7 +131,7 @@ def test_classes_that_are_not_there():
 
 
 def test_predictions_file(tmp_path):
-    predictions = evaluate.predict_rows(Oracle(), make_dataset())
+    predictions = evaluate.predict_rows(Oracle(), oracle_dataset())
     evaluate.write_predictions(predictions, tmp_path / "deep" / "predictions.csv")
     table = pd.read_csv(tmp_path / "deep" / "predictions.csv")
     assert list(table.columns) == ["row", "truth", "predicted", *SEVEN]
@@ -171,7 +143,7 @@ def test_predictions_file(tmp_path):
 
 
 def test_report_file_has_null_for_what_is_not_a_number(tmp_path):
-    dataset = make_dataset(wrong=0)
+    dataset = oracle_dataset(wrong=0)
     dataset.labels[dataset.labels == 1] = 0  # no row shows disgust
     dataset.pixels[:, 0, 0] = 3  # and happy is all that is ever said
     dataset.pixels[:, 0, 1] = 0
