@@ -251,7 +251,7 @@ class _Calm:
 
 def _emoji_pictures(names: Sequence[str]) -> dict[str, bytes]:
     """PNG drawings of the classes that have one."""
-    return {name: _png(emoji.draw_emoji(name, _EMOJI)) for name in names if name in emoji.NAMES}
+    return {name: _png(emoji.load_emoji(name, _EMOJI)) for name in names if name in emoji.NAMES}
 
 
 def _png(rgba: np.ndarray) -> bytes:
