@@ -463,7 +463,8 @@ def test_an_address_that_cannot_be_had(host, port):
 
 
 SCRIPT = """
-from tests.live.test_serve import Recognizer, happy, load_cascade, run_server
+from ferlib.live.serve.server import run_server
+from tests.live.test_serve import Recognizer, happy, load_cascade
 run_server(Recognizer(happy(), load_cascade()), port=0)
 """
 
