@@ -16,7 +16,7 @@ from ferlib.common.labels import SEVEN
 from ferlib.live import personal
 from ferlib.live.video import Frame
 from ferlib.live.widgets import camera
-from tests.live.fakes import HAPPY_ROW, wait_until
+from tests.live.fakes import wait_until
 
 FRAME = images.encode_jpeg(next(iter(synth.film(1, 1, fps=2, size=(320, 240))))[0], 90)
 EMPTY = images.encode_jpeg(np.full((240, 320, 3), 120, np.uint8))

@@ -286,7 +286,8 @@ class View {
     path.addEventListener("change", () => { if (path.value.trim()) this.set("source", path.value.trim()); });
     this.model.on("change:source", () => { showSource(); this.update(); });
     showSource();
-    return element("label", { className: "fc-switch" }, "source", list, path);
+    return element("span", { className: "fc-switch" },
+      element("label", { className: "fc-switch" }, "source", list), path);
   }
 
   set(name, value) {
