@@ -101,9 +101,7 @@ def predict_paths(
     warn_each(unreadable)
     warn_each(without_face)
     if len(unreadable) == len(roots):
-        reason = (
-            f"none of {len(roots)} files is a usable picture" if roots else "no pictures in these folders"
-        )
+        reason = f"none of {len(roots)} files is a picture" if roots else "no pictures in these folders"
         raise BadInputError(f"nothing could be read: {reason if paths else 'no paths were given'}")
     table = pd.DataFrame(rows, columns=[*face_columns(("file",), recognizer.class_names), "score"])
     if outputs.csv:

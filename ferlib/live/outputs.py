@@ -43,13 +43,13 @@ def face_rows(faces: Iterable[Face], **first: object) -> list[dict]:
     Returns:
         Rows with the columns of `face_columns`, and `track` and `score`.
     """
-    rows = []
-    for number, face in enumerate(faces):
-        box = dict(zip(("x", "y", "width", "height"), face.box, strict=True))
-        emotion = {"emotion": face.emotion, "probability": face.probability}
-        last = {"track": face.track, "score": face.score}
-        rows.append({**first, "face": number, **box, **emotion, **face.probabilities, **last})
-    return rows
+    return [
+        first
+        | {"face": number, **dict(zip(("x", "y", "width", "height"), face.box, strict=True))}
+        | {"emotion": face.emotion, "probability": face.probability, **face.probabilities}
+        | {"track": face.track, "score": face.score}
+        for number, face in enumerate(faces)
+    ]
 
 
 def face_columns(first: Sequence[str], class_names: Sequence[str]) -> list[str]:

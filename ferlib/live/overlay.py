@@ -16,10 +16,8 @@ from ferlib.model.recognise import Face
 
 _LETTERS = (11, 80)  # height of the letters, smallest and largest, in pixels
 _SMALLEST = 7  # letters of a label that would not fit otherwise
-_EDGE_OF_FACE = (
-    0.08  # bars may cover this share of their own face: then they do not change sides at each move
-)
-_MOST_OF_FACE = 0.35  # and this share where there is no other room
+_EDGE_OF_FACE = 0.08  # share of their own face that bars may cover, so that they stay on one side of it
+_MOST_OF_FACE = 0.35  # the same, where there is no other room
 
 
 @dataclass(frozen=True)
@@ -105,9 +103,8 @@ def place_label(
     if y + box_height + height <= frame[1]:
         tops.append(y + box_height)
     tops.append(max(y, 0))
-    places = [
-        _inside((left, top, width, height), frame) for top in tops for left in (x, x + box_width - width)
-    ]
+    corners = [(left, top) for top in tops for left in (x, x + box_width - width)]
+    places = [_inside((left, top, width, height), frame) for left, top in corners]
     return next((place for place in places if not any(_overlap(place, other) for other in taken)), None)
 
 

@@ -46,9 +46,8 @@ class FaceTracker:
         if not 0 < weight <= 1:
             raise BadInputError(f"smoothing weight {weight}: it must be above 0 and at most 1")
         if not 0 < min_iou <= 1 or patience < 0:
-            raise BadInputError(
-                f"min_iou {min_iou}, patience {patience}: give an IoU above 0 and at most 1, and 0 frames or more"
-            )
+            values = f"min_iou {min_iou}, patience {patience}"
+            raise BadInputError(f"{values}: give an IoU above 0 and at most 1, and 0 frames or more")
         self._weight, self._min_iou, self._patience = weight, min_iou, patience
         self._time_constant = time_constant
         self._tracks: dict[int, _Track] = {}

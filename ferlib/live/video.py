@@ -94,15 +94,13 @@ def camera_number(source: str | int | os.PathLike) -> int | None:
     Raises:
         BadInputError: A negative number, or a source of another type.
     """
-    if isinstance(source, str) and source.strip().isdecimal():
-        return int(source)
-    if isinstance(source, int | np.integer) and not isinstance(source, bool):
-        if source < 0:
-            raise BadInputError(f"camera {source}: cameras are numbered from 0")
-        return int(source)
-    if not isinstance(source, str | os.PathLike):
+    if isinstance(source, str | os.PathLike):
+        return int(source) if isinstance(source, str) and source.strip().isdecimal() else None
+    if isinstance(source, bool) or not isinstance(source, int | np.integer):
         raise BadInputError(f"source {source!r}: give 'film', a camera's number, or a video file")
-    return None
+    if source < 0:
+        raise BadInputError(f"camera {source}: cameras are numbered from 0")
+    return int(source)
 
 
 def _film_frames(seconds: float | None, seed: int, fps: float, size: tuple[int, int]) -> Iterator[Frame]:
@@ -123,9 +121,7 @@ def _camera_frames(number: int, seconds: float | None) -> Iterator[Frame]:
             start = now if start is None else start
             if not success:
                 what = "opened but gives no picture" if index == 0 else f"stopped after {index} frames"
-                raise BadInputError(
-                    f"camera {number} {what}; is it plugged in, and not used by another program?"
-                )
+                raise BadInputError(f"camera {number} {what}; is it plugged in, and not in use elsewhere?")
             if seconds is not None and now - start >= seconds:
                 return
             yield Frame(index, now - start, images.to_rgb(frame))
@@ -133,7 +129,7 @@ def _camera_frames(number: int, seconds: float | None) -> Iterator[Frame]:
 
 def _file_frames(path: Path, seconds: float | None) -> Iterator[Frame]:
     with _capture(path) as capture:
-        fps, expected = _rate(capture), capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        fps, total = _rate(capture), capture.get(cv2.CAP_PROP_FRAME_COUNT)
         for index in itertools.count():
             if seconds is not None and index / fps >= seconds:
                 return
@@ -144,10 +140,8 @@ def _file_frames(path: Path, seconds: float | None) -> Iterator[Frame]:
             if index == 0:
                 raise BadInputError(f"{path}: no frame in it can be decoded; is it a complete video file?")
             # some formats only estimate the number; nan and numbers below zero say nothing
-            if expected - index > max(2, 0.01 * expected):
-                logger.warning(
-                    "%s: ends after %d of %.0f frames; it is cut or damaged", path, index, expected
-                )
+            if total - index > max(2, 0.01 * total):
+                logger.warning("%s: ends after %d of %.0f frames; it is cut or damaged", path, index, total)
             return
 
 
@@ -178,13 +172,8 @@ def _capture(source: int | Path) -> Iterator[cv2.VideoCapture]:
     if isinstance(source, Path) and not source.is_file():
         raise BadInputError(f"{source}: no such video file; give 'film', a camera's number, or a file's path")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, when the first file is opened
-    log = cv2.utils.logging
-    level = log.setLogLevel(log.LOG_LEVEL_SILENT)
-    try:
-        with silenced_stderr():
-            capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
-    finally:
-        log.setLogLevel(level)
+    with silenced_stderr():
+        capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     try:
         if not capture.isOpened():
             if isinstance(source, int):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import pandas as pd
 
@@ -18,6 +19,9 @@ from ferlib.model.recognise import Face, Recognizer
 
 SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
 """Suffixes of files that are taken for videos."""
+
+FrameFaces: TypeAlias = tuple[Frame, list[Face]]
+"""A frame and its faces, largest first."""
 
 
 @dataclass
@@ -35,7 +39,7 @@ class VideoSummary:
     tracks: int = 0
 
 
-def read_frames(stream: Iterable[Frame], recognizer: Recognizer) -> Iterator[tuple[Frame, list[Face]]]:
+def read_frames(stream: Iterable[Frame], recognizer: Recognizer) -> Iterator[FrameFaces]:
     """Recognise the faces of each frame.
 
     Faces smaller than a sixth of the frame's shorter side are not looked for: that is faster, and somebody
@@ -52,9 +56,7 @@ def read_frames(stream: Iterable[Frame], recognizer: Recognizer) -> Iterator[tup
         yield frame, recognizer.read(frame.image, "rgb", min_size=min(frame.image.shape[:2]) // 6)
 
 
-def track_faces(
-    read: Iterable[tuple[Frame, list[Face]]], weight: float = 0.3
-) -> Iterator[tuple[Frame, list[Face]]]:
+def track_faces(read: Iterable[FrameFaces], weight: float = 0.3) -> Iterator[FrameFaces]:
     """Number and smooth the faces that `read_frames` yields, see `FaceTracker`.
 
     Args:
@@ -69,7 +71,7 @@ def track_faces(
         yield frame, tracker.update(faces)
 
 
-def video_table(read: Iterable[tuple[Frame, list[Face]]], class_names: Sequence[str]) -> pd.DataFrame:
+def video_table(read: Iterable[FrameFaces], class_names: Sequence[str]) -> pd.DataFrame:
     """Make a table of what `read_frames` yields, with one row per face and frame.
 
     Args:

@@ -105,7 +105,7 @@ def source(monkeypatch):
 def test_a_frame_is_answered_with_box_and_probabilities(page):
     page.frame("a:1")
     answer = page.answer("a:1")
-    assert answer["size"] == [320, 240] and len(answer["faces"]) == 1 and page.pictures == []
+    assert answer["size"] == (320, 240) and len(answer["faces"]) == 1 and page.pictures == []
     x, y, width, height = answer["faces"][0]["box"]
     assert x >= 0 and y >= 0 and x + width <= 320 and y + height <= 240 and width >= 80
     assert answer["faces"][0]["probabilities"] == [0.05, 0.05, 0.1, 0.6, 0.1, 0.05, 0.05]

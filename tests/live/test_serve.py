@@ -285,7 +285,7 @@ def raw_exchange(url, data, wait=5.0):
     [
         (b"HELLO\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nbroken header\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n", 431),
         (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"POST /upload HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
         (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
@@ -418,7 +418,7 @@ def test_no_picture_reaches_the_disk(tmp_path, monkeypatch):
 def test_a_server_ends_with_its_block_and_frees_its_port():
     before = threading.active_count()
     with serving(happy()) as server:
-        port = server.bound_port
+        port = int(server.effective_port)
         assert requests.get(server.url + "/healthz").ok
         session = requests.Session()
         session.get(server.url)  # a connection that stays open

@@ -3,7 +3,6 @@
 import ctypes
 import logging
 import math
-import select
 import signal
 import socket
 import threading
@@ -136,11 +135,7 @@ class Server(TcpWSGIServer):
                 connection_limit=self.limits.connections,
                 max_request_body_size=self.limits.bytes + 1,
                 inbuf_overflow=2 * self.limits.bytes,  # larger bodies than this would go to the disk
-                max_request_header_size=16_384,
-                recv_bytes=65_536,
                 channel_timeout=math.ceil(self.limits.seconds) + 1,  # later than the deadline, which answers
-                cleanup_interval=1,
-                asyncore_use_poll=hasattr(select, "poll"),
                 log_socket_errors=False,
                 ident=None,
             )
@@ -154,11 +149,6 @@ class Server(TcpWSGIServer):
         dispatcher.set_thread_count(adjustments.threads)
 
     @property
-    def bound_port(self) -> int:
-        """The port it listens on; of interest where 0 was asked for."""
-        return int(self.effective_port)
-
-    @property
     def url(self) -> str:
         """The address for a browser on this machine, without a slash at the end."""
         bound = str(self.effective_host)
@@ -169,7 +159,7 @@ class Server(TcpWSGIServer):
         """Answer requests until `stop`; then up to five seconds for those in work, and all is closed."""
         try:
             while not self._stopping:
-                wasyncore.loop(timeout=1, map=self._map, use_poll=self.adj.asyncore_use_poll, count=1)
+                wasyncore.loop(timeout=1, map=self._map, count=1)
         finally:
             self.socket.close()
             self.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
@@ -184,21 +174,18 @@ class Server(TcpWSGIServer):
 
 
 @contextmanager
-def running_server(
-    recognizer: Recognizer, port: int = 0, limits: Limits | None = None, host: str = "127.0.0.1"
-) -> Iterator[Server]:
-    """Run a server in a thread of its own while the block runs.
+def running_server(recognizer: Recognizer, port: int = 0, limits: Limits | None = None) -> Iterator[Server]:
+    """Run a server for this machine only, in a thread of its own, while the block runs.
 
     Args:
         recognizer: The model and the detector.
         port: The port; 0 takes a free one.
         limits: What is accepted.
-        host: The address to listen on.
 
     Yields:
         The server; its address is `.url`.
     """
-    server = Server(recognizer, host, port, limits)
+    server = Server(recognizer, port=port, limits=limits)
     thread = threading.Thread(target=server.run, name="ferlib-serve", daemon=True)
     thread.start()
     try:
@@ -218,15 +205,10 @@ def run_server(recognizer: Recognizer, host: str = "127.0.0.1", port: int = 8000
     """
     _return_memory()
     server = Server(recognizer, host, port)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
-    try:
-        print(f"{server.url}  (Ctrl+C stops it)", flush=True)
-        server.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    print(f"{server.url}  (Ctrl+C stops it)", flush=True)
+    server.run()
     print("stopped", flush=True)
 
 

@@ -433,10 +433,10 @@ class View {
       const side = 1.1 * Math.max(w, h);
       brush.drawImage(this.emoji[name], left + (w - side) / 2, y + (h - side) / 2, side, side);
     }
-    brush.lineWidth = 5;
+    brush.lineWidth = width / 128;
     brush.strokeStyle = "rgb(20, 20, 20)"; // a dark edge keeps the box seen on any background
     brush.strokeRect(left, y, w, h);
-    brush.lineWidth = 3;
+    brush.lineWidth = width / 213;
     brush.strokeStyle = colour;
     brush.strokeRect(left, y, w, h);
     const letters = Math.round(Math.max(14, height * 0.042));

@@ -81,6 +81,7 @@ class CameraCell(anywidget.AnyWidget):
     """
 
     last: tuple[np.ndarray, list[Face]] | None
+    _waiting: tuple[object, bytes] | None  # id and JPEG of the newest frame of the page
     _esm = Path(__file__).with_name("camera.js")
     _css = Path(__file__).with_name("camera.css")
     class_names = traitlets.List(traitlets.Unicode()).tag(sync=True)
@@ -118,11 +119,11 @@ class CameraCell(anywidget.AnyWidget):
         self._reset()
         camera_number(source)
         stop_all()
-        names = recognizer.class_names
+        names, drawings = recognizer.class_names, Path(emoji.__file__).with_name("emoji_images")
         super().__init__(
             class_names=list(names),
-            colours={name: [_css(colour_of(name)), _css(ink_on(colour_of(name)))] for name in names},
-            emoji_pictures={name: _emoji_png(name) for name in names if name in emoji.NAMES},
+            colours={name: [f"rgb{colour_of(name)}", f"rgb{ink_on(colour_of(name))}"] for name in names},
+            emoji_pictures={n: (drawings / f"{n}.png").read_bytes() for n in names if n in emoji.NAMES},
             faces_folder=paths.shown(self._folder),
             saved=personal.count_faces(self._folder, names),
             source=str(source).strip(),
@@ -173,7 +174,7 @@ class CameraCell(anywidget.AnyWidget):
                 if self.running:
                     text = "the source does not answer; it is released when it does"
                     self.status = {"running": True, "text": text, "error": True}
-            self.last = None
+            self.last = self._waiting = None
 
     def close(self) -> None:
         """Stop, and take the cell off the page."""
@@ -205,10 +206,8 @@ class CameraCell(anywidget.AnyWidget):
             self.send({"kind": "notice", "error": True, "text": _describe(error)})
 
     def _reset(self) -> None:
-        self.frame_count = 0
-        self.last = None
+        self.frame_count, self.last, self._waiting = 0, None, None
         self.error: Exception | None = None
-        self._waiting: tuple[object, bytes] | None = None
         self._clock = FrameClock(self.source)
 
     def _receive_frame(self, number: object, frame: bytes) -> None:
@@ -222,10 +221,9 @@ class CameraCell(anywidget.AnyWidget):
             self.send({"kind": "answer", "id": dropped[0], "dropped": True})
 
     def _run(self, stopped: threading.Event) -> None:
-        text, failed = "", False
         try:
             self._recognise_all(stopped)
-            text = f"stopped after {self.frame_count} frames, {self.fps:.0f} per second"
+            text, failed = f"stopped after {self.frame_count} frames, {self.fps:.0f} per second", False
         except Exception as error:  # shown in the cell: nobody sees what a thread raises
             self.error = error
             text, failed = f"stopped: {_describe(error)}", True
@@ -248,7 +246,8 @@ class CameraCell(anywidget.AnyWidget):
                             self.last, self.frame_count = (image, faces), self.frame_count + 1
                             self._clock.tick()
                     tracked = tracker.update(faces, time.monotonic())
-                    answer = _face_answer(image, tracked if self.smoothing else faces)
+                    shown = [_face_json(face) for face in (tracked if self.smoothing else faces)]
+                    answer: dict = {"size": image.shape[1::-1], "faces": shown}
                 except Exception as error:
                     self.error, answer = error, {"error": _describe(error)}
                 self.send({"kind": "answer", "id": number, **answer}, picture)
@@ -299,20 +298,8 @@ class CameraCell(anywidget.AnyWidget):
         self.send({"kind": "notice", "text": f"Deleted {count} saved face{'s' * (count != 1)}{model}."})
 
 
-def _face_answer(image: np.ndarray, faces: Sequence[Face]) -> dict:
-    """What the page draws."""
-    rows = [
-        {"box": list(f.box), "probabilities": [round(p, 4) for p in f.probabilities.values()]} for f in faces
-    ]
-    return {"size": [image.shape[1], image.shape[0]], "faces": rows}
-
-
-def _emoji_png(name: str) -> bytes:
-    return (Path(emoji.__file__).with_name("emoji_images") / f"{name}.png").read_bytes()
-
-
-def _css(colour: Sequence[int]) -> str:
-    return "rgb({}, {}, {})".format(*colour)
+def _face_json(face: Face) -> dict:
+    return {"box": face.box, "probabilities": [round(p, 4) for p in face.probabilities.values()]}
 
 
 def _describe(error: Exception) -> str:
