@@ -144,7 +144,8 @@ class Camera {
       this.sent.delete(content.id);
     } else if (buffers.length) {
       const picture = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
-      if (this.state === "on") this.picture = picture;
+      this.picture?.close();
+      this.picture = this.state === "on" ? picture : null;
     }
     if (this.state !== "on") return;
     const now = this.heard = performance.now();
