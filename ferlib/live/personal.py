@@ -15,12 +15,20 @@ _NAME = re.compile(r"\d{5}\.png")
 
 
 def faces_folder() -> Path:
-    """Return the folder where the camera cell saves faces: `my_faces` of the work folder."""
+    """Locate the folder where the camera cell saves faces.
+
+    Returns:
+        `my_faces` of the work folder.
+    """
     return paths.data_work() / "my_faces"
 
 
 def model_folder() -> Path:
-    """Return the folder of the bundle that was taught on these faces: `my_face` of the models' work folder."""
+    """Locate the folder of the bundle that was taught on these faces.
+
+    Returns:
+        `my_face` of the models' work folder.
+    """
     return paths.models_work() / "my_face"
 
 
