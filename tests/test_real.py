@@ -10,7 +10,7 @@ import pytest
 
 from ferlib.common import labels, paths
 from ferlib.dataset import build, ferplus
-from ferlib.dataset.splits import group_copies, split_off, test_usage
+from ferlib.dataset.splits import split_off
 from ferlib.detect import detector
 from ferlib.evaluate import predictions
 from ferlib.live.folder import predict_paths
@@ -39,12 +39,12 @@ def test_the_real_file_is_read_whole(fer2013):
     assert len(fer2013) == 32_298
     assert fer2013.part("Training").counts().tolist() == [3997, 436, 4104, 7214, 4825, 3168, 4965]
     assert len(fer2013.part("PublicTest")) == 3_589
-    assert test_usage(fer2013) == "PublicTest"
+    assert fer2013.test_usage == "PublicTest"
 
 
 @given("FERLIB_FER2013")
 def test_its_copies_are_found_and_never_split(fer2013):
-    groups = group_copies(fer2013.pixels)
+    groups = fer2013.groups
     assert len(groups) - len(np.unique(groups)) == 1_530
     training = fer2013.usage == "Training"
     assert np.isin(groups[~training], groups[training]).sum() == 279

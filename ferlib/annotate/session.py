@@ -1,37 +1,43 @@
-"""A queue of pictures to label: boxes and expressions proposed for a person to confirm, each change saved at once.
+"""A queue of pictures to label: boxes and expressions are proposed, a person confirms, every change is saved.
 
-This is the work without any window; `ferlib.annotate.widget` is the notebook cell around it.
+This is the part without a user interface; `ferlib.annotate.widget` is the notebook cell on top of it.
 """
 
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pandas as pd
 
-from ferlib.annotate.formats.vott import asset_ids, asset_notes, read_vott, write_vott
-from ferlib.annotate.table import NO_FACE, make_table, picture_name
+from ferlib.annotate.formats.vott import VottProject, read_project, write_vott
+from ferlib.annotate.table import NO_FACE, clean_image_name, make_row, make_table
 from ferlib.common.boxes import Box, clamp_box
-from ferlib.common.errors import AnnotationError, BadInputError, ImageError, LabelError
+from ferlib.common.errors import AnnotationError, BadInputError, ImageError, LabelError, check_choice, logger
 from ferlib.common.images import SUFFIXES, crop_face, face_input, load_image
 from ferlib.common.labels import SEVEN, label_of
 from ferlib.detect.detector import Detector, detect_faces, load_detector
+from ferlib.model.predictor import Predictor
 
 OPEN, DONE, EXCLUDED, UNREADABLE = "open", "done", "excluded", "unreadable"
-"""The states of a picture. It is done when each of its boxes has a label, or when a person said that there is no
-face; it is excluded when a person said that it is not to be used."""
-
-_NOW, _LABELLED, _WAITING = (222, 143, 5), (1, 115, 178), (255, 255, 255)  # RGB; colour-blind safe
+"""The states of a picture. It is done when each of its boxes has a label, or when a person has said that there
+is no face; it is excluded when a person has said that it is not to be used."""
 
 
 @dataclass(frozen=True)
-class Mark:
-    """One box of a picture. `emotion` is "" until a person has named it; `guess` is what a network says."""
+class Region:
+    """One box of a picture.
+
+    Attributes:
+        box: (x, y, width, height) in pixels.
+        emotion: Its label; "" until a person has named it.
+        tags: All its tags, joined by `|`.
+        guess: The label that a network proposes; "" if there is none.
+    """
 
     box: Box
     emotion: str = ""
@@ -39,15 +45,61 @@ class Mark:
     guess: str = ""
 
 
-class LabelQueue:
-    """The pictures of a folder in a row, with `position` at the one that is looked at.
+@dataclass
+class _Picture:
+    """What is known of one picture; its regions are on disk if `saved`."""
 
-    `pictures`: their names; None for all in the folder, sorted. Labels are read from and written to
-    `annotations_folder`, as VoTT JSON, one file a picture, with paths relative to the pictures' folder. A
-    picture that has no label file yet gets the boxes that the detector finds (default:
-    `faces.load_detector()`, loaded when it is needed), and with a `bundle` an emotion that it guesses for
-    each. `names` are the labels to choose from: the class names and "not a face". What cannot be read is named
-    in `problems` and passed over.
+    regions: list[Region] = field(default_factory=list)
+    size: tuple[int, int] = (0, 0)
+    notes: dict[str, bool] = field(default_factory=dict)
+    saved: bool = False
+    opened: bool = False
+    readable: bool = True
+
+    def state(self) -> str:
+        if not self.readable:
+            return UNREADABLE
+        if self.notes.get("excluded"):
+            return EXCLUDED
+        complete = self.saved and all(region.emotion for region in self.regions)
+        return DONE if complete and (self.regions or self.notes.get("reviewed")) else OPEN
+
+    def rows(self, name: str) -> list[dict]:
+        return [make_row(name, each.box, each.emotion, each.tags, self.size) for each in self.regions]
+
+
+class LabelQueue:
+    """The pictures of a folder in a row; labels are read from VoTT JSON files and saved to them at once.
+
+    A picture without a label file gets the boxes that the detector finds and, with a bundle, a guess for each.
+    Pictures and records that cannot be read are left out, with a warning, and are listed in `problems`. A label
+    file with a record that cannot be read is copied to `<file>.original` before it is replaced.
+
+    Example:
+        >>> queue = LabelQueue("raw", "annotations")
+        >>> [region.box for region in queue.regions]
+        [(55, 192, 130, 130), (329, 84, 118, 118)]
+        >>> for number, emotion in enumerate(("happy", "sad")):
+        ...     queue.label(number, emotion)
+        >>> queue.confirm()
+
+    Args:
+        images_folder: The folder of the pictures.
+        annotations_folder: The folder of the label files, one per picture, with relative paths.
+        pictures: The names of the pictures; by default all in the folder, sorted.
+        class_names: The class set.
+        detector: A face detector; by default `load_detector()` when it is first needed.
+        bundle: A trained network that proposes labels.
+
+    Attributes:
+        pictures: The names of the pictures.
+        position: The index of the current picture.
+        choices: The labels to choose from: the class names and "not a face".
+        problems: One line per picture or record that could not be read.
+
+    Raises:
+        BadInputError: The folder of pictures is missing.
+        AnnotationError: The name of a picture leads outside the folder.
     """
 
     def __init__(
@@ -57,256 +109,231 @@ class LabelQueue:
         pictures: Sequence[str] | None = None,
         class_names: Sequence[str] = SEVEN,
         detector: Detector | None = None,
-        bundle: object | None = None,
+        bundle: Predictor | None = None,
     ):
         self.images_folder, self.annotations_folder = Path(images_folder), Path(annotations_folder)
-        self.class_names, self.names = tuple(class_names), (*class_names, NO_FACE)
-        self.pictures = (
-            _pictures(self.images_folder) if pictures is None else list(map(picture_name, pictures))
-        )
-        self.problems: list[str] = []
+        self.class_names, self.choices = tuple(class_names), (*class_names, NO_FACE)
+        names = _list_pictures(self.images_folder) if pictures is None else map(clean_image_name, pictures)
+        self.pictures = list(names)
         self.position = 0
         self._detector, self._bundle = detector, bundle
-        self._ids = asset_ids(self.annotations_folder)
-        self._notes = asset_notes(self.annotations_folder)
-        self._sizes: dict[str, tuple[int, int]] = {}
-        self._marks = self._read()  # of the pictures that have a label file
-        self._proposed: dict[str, list[Mark]] = {}
-        self._unreadable: set[str] = set()
-        self.to_open()
-
-    def _read(self) -> dict[str, list[Mark]]:
-        marks = {name: [] for name, notes in self._notes.items() if notes}  # ours, be it empty
         try:
-            table, problems = read_vott(self.annotations_folder, keep_untagged=True, keep_excluded=True)
+            project = read_project(self.annotations_folder, keep_all=True)
         except AnnotationError:
-            return marks  # no label file yet
-        self.problems += problems
-        for row in table.itertuples():
-            mark = Mark((row.x, row.y, row.width, row.height), row.emotion, row.tags)
-            marks.setdefault(row.image, []).append(mark)
-            self._sizes[row.image] = (row.image_width, row.image_height)
-        return marks
-
-    # ---- where we are ----
-
-    @property
-    def image(self) -> str | None:
-        """The name of the picture at `position`; None where there is none to look at."""
-        fine = self.pictures and self._open(self.pictures[self.position])
-        return self.pictures[self.position] if fine else None
+            project = VottProject()  # no label file yet
+        project.warn()
+        self.problems = [*project.problems, *project.notes]
+        self._ids = project.ids
+        self._entries: dict[str, _Picture] = defaultdict(_Picture)
+        for name, notes in project.asset_notes.items():  # a file of ours has notes, even without a region
+            self._entries[name] = _Picture(notes=notes, saved=bool(notes))
+        for row in make_table(project.rows).itertuples():
+            entry = self._entries[row.image]
+            entry.regions.append(Region((row.x, row.y, row.width, row.height), row.emotion, row.tags))
+            entry.size, entry.saved = (row.image_width, row.image_height), True
+        self.to_first_open()
 
     @property
-    def marks(self) -> list[Mark]:
-        """The boxes of the picture at `position`: from its label file, else as proposed."""
-        name = self.image
-        return [] if name is None else self._marks.get(name, self._proposed[name])
+    def image_name(self) -> str | None:
+        """The name of the current picture; None if there is none to look at."""
+        name = self.pictures[self.position] if self.pictures else None
+        return name if name is not None and self._open(name) else None
+
+    @property
+    def regions(self) -> list[Region]:
+        """The boxes of the current picture: those of its label file, else those proposed."""
+        return [] if self.image_name is None else self._entries[self.image_name].regions
 
     def state(self, name: str) -> str:
-        """OPEN, DONE, EXCLUDED or UNREADABLE; see there."""
-        notes = self._notes.get(name, {})
-        if name in self._unreadable:
-            return UNREADABLE
-        if notes.get("excluded"):
-            return EXCLUDED
-        marks = self._marks.get(name)
-        finished = (
-            marks is not None and all(mark.emotion for mark in marks) and (marks or notes.get("reviewed"))
-        )
-        return DONE if finished else OPEN
+        """Get the state of a picture.
+
+        Args:
+            name: The name of the picture.
+
+        Returns:
+            `OPEN`, `DONE`, `EXCLUDED` or `UNREADABLE`.
+        """
+        return self._entries[name].state()
 
     def finished(self) -> list[str]:
-        """The pictures that are done."""
+        """List the pictures that are done.
+
+        Returns:
+            Their names, in the order of the queue.
+        """
         return [name for name in self.pictures if self.state(name) == DONE]
 
     def progress(self) -> tuple[pd.Series, pd.Series]:
-        """(pictures by state, labelled boxes by class), each a Series of counts."""
-        states = Counter(self.state(name) for name in self.pictures)
-        boxes = Counter(mark.emotion for _, mark in self._labelled())
-        names = [*self.names, *sorted(set(boxes) - set(self.names))]
-        return (
-            pd.Series(
-                {state: states[state] for state in (OPEN, DONE, EXCLUDED, UNREADABLE)}, name="pictures"
-            ),
-            pd.Series({name: boxes[name] for name in names}, name="boxes"),
-        )
+        """Count the pictures by state and the labelled boxes by class.
+
+        Returns:
+            Pictures per state, and labelled boxes per label: those of `choices`, then others, sorted.
+        """
+        states = pd.Series(map(self.state, self.pictures), dtype=str).value_counts()
+        boxes = self.table()["emotion"].value_counts()
+        states = states.reindex([OPEN, DONE, EXCLUDED, UNREADABLE], fill_value=0).rename("pictures")
+        names = [*self.choices, *sorted(set(boxes.index) - set(self.choices))]
+        return states, boxes.reindex(names, fill_value=0).rename("boxes")
 
     def table(self) -> pd.DataFrame:
-        """The labelled boxes so far, without excluded pictures, as a table (see `ferlib.annotate.table`)."""
-        return make_table(self._row(name, mark) for name, mark in self._labelled())
+        """Make a table of the labelled boxes, without excluded pictures.
 
-    def _labelled(self) -> Iterator[tuple[str, Mark]]:
-        for name in self.pictures:
-            if self.state(name) in (OPEN, DONE):
-                yield from ((name, mark) for mark in self._marks.get(name, ()) if mark.emotion)
-
-    # ---- moving ----
+        Returns:
+            A table of boxes (see `ferlib.annotate.table`), in the order of the queue.
+        """
+        names = [name for name in self.pictures if self.state(name) in (OPEN, DONE)]
+        rows = [row for name in names for row in self._entries[name].rows(name)]
+        return make_table(row for row in rows if row["emotion"])
 
     def next(self) -> None:
+        """Go to the next picture; the current one stays as it is."""
         self._go(range(self.position + 1, len(self.pictures)))
 
-    skip = next
-    """Leave the picture as it is; it stays open, and `to_open` comes back to it."""
-
     def previous(self) -> None:
+        """Go to the previous picture."""
         self._go(range(self.position - 1, -1, -1))
 
-    def to_open(self) -> None:
-        """Go to the first picture that is not done; stay where there is none."""
+    def to_first_open(self) -> None:
+        """Go to the first picture that is not done, if there is one."""
         self._go(k for k, name in enumerate(self.pictures) if self.state(name) == OPEN)
 
     def _go(self, positions: Iterable[int]) -> None:
-        for position in positions:
-            if self._open(self.pictures[position]):
-                self.position = position
-                return
+        """Go to the first of these positions whose picture can be read."""
+        self.position = next((k for k in positions if self._open(self.pictures[k])), self.position)
 
     def _open(self, name: str) -> bool:
-        """Look at a picture for the first time: its size, and proposals where it has no label file."""
-        if name in self._unreadable or name in self._proposed:
-            return name not in self._unreadable
+        """Load a picture for the first time: its size and, if it has no label file, proposals."""
+        entry = self._entries[name]
+        if entry.opened:
+            return entry.readable
+        entry.opened = True
         try:
             image = load_image(self.images_folder / name)
         except ImageError:
-            self.problems.append(f"{name}: cannot be read as a picture; passed over")
-            self._unreadable.add(name)
+            entry.readable = False
+            self.problems.append(f"{name}: cannot be read as a picture; left out")
+            logger.warning(self.problems[-1])
             return False
-        self._sizes[name] = (image.shape[1], image.shape[0])
-        known = self._marks.get(name)
-        if known is None and self._detector is None:
-            self._detector = load_detector()
-        marks = [Mark(box) for box in sorted(detect_faces(image, self._detector))] if known is None else known
-        marks = self._guess(image, marks)
-        self._proposed[name] = marks
-        if known is not None:
-            self._marks[name] = marks
+        entry.size = (image.shape[1], image.shape[0])
+        if not entry.saved:
+            self._detector = self._detector or load_detector()
+            entry.regions = [Region(box) for box in sorted(detect_faces(image, self._detector))]
+        self._guess(image, entry.regions)
         return True
 
-    def _guess(self, image: np.ndarray, marks: list[Mark]) -> list[Mark]:
-        waiting = [mark for mark in marks if not mark.emotion]
+    def _guess(self, image: np.ndarray, regions: list[Region]) -> None:
+        """Let the network propose a label for each region that has none."""
+        waiting = [k for k, region in enumerate(regions) if not region.emotion]
         if self._bundle is None or not waiting:
-            return marks
+            return
         size = self._bundle.input_shape[0]
-        inputs = np.stack([face_input(crop_face(image, mark.box), size) for mark in waiting])
-        best = np.asarray(self._bundle.predict(inputs)).argmax(axis=1)
-        guesses = iter([self._named(self._bundle.class_names[k]) for k in best])
-        return [mark if mark.emotion else replace(mark, guess=next(guesses)) for mark in marks]
+        faces = np.stack([face_input(crop_face(image, regions[k].box), size) for k in waiting])
+        for k, best in zip(waiting, self._bundle.predict(faces).argmax(axis=1), strict=True):
+            regions[k] = replace(regions[k], guess=self._as_choice(self._bundle.class_names[best]))
 
-    def _named(self, emotion: str) -> str:
-        try:
+    def _as_choice(self, emotion: str) -> str:
+        """Return the class of the set that an emotion belongs to, "" if there is none."""
+        with suppress(LabelError):
             label = label_of(emotion, self.class_names)
-        except LabelError:
-            return ""
-        return "" if label is None else self.class_names[label]
+            return "" if label is None else self.class_names[label]
+        return ""
 
-    # ---- labelling: each of these is on disk when it returns ----
+    def label(self, number: int, emotion: str) -> None:
+        """Give a box of the current picture its label, and save it.
 
-    def label(self, number: int, name: str) -> None:
-        """Give box `number` (0, 1, …) of the picture its label; BadInputError for a name not in `names`."""
-        if name not in self.names:
-            raise BadInputError(f"{name!r} is no answer here; there are {', '.join(self.names)}")
-        marks = self.marks
-        if not 0 <= number < len(marks):
-            raise BadInputError(
-                f"there is no box {number + 1} to label; {self.image or 'no picture'} has {len(marks)}"
-            )
-        marks = [replace(m, emotion=name, tags=name) if k == number else m for k, m in enumerate(marks)]
-        self.set_marks(marks)
+        Args:
+            number: The index of the box in `regions`.
+            emotion: The label, one of `choices`.
 
-    def add(self, box: Sequence[int], name: str = "") -> None:
-        """A face that the detector overlooked. BadInputError if nothing of the box lies in the picture."""
-        if name and name not in self.names:
-            raise BadInputError(f"{name!r} is no answer here; there are {', '.join(self.names)}")
-        self.set_marks([*self.marks, Mark(tuple(box), name, name)])
+        Raises:
+            BadInputError: There is no such box, or no such label.
+        """
+        check_choice("label", emotion, self.choices)
+        regions = list(self.regions)
+        if not 0 <= number < len(regions):
+            raise BadInputError(f"there is no box {number} to label; the picture has {len(regions)} boxes")
+        regions[number] = replace(regions[number], emotion=emotion, tags=emotion)
+        self.set_regions(regions)
 
-    def set_marks(self, marks: Sequence[Mark]) -> None:
-        """Put these boxes in the place of the picture's; they are clamped to it."""
-        name = self._here()
-        width, height = self._sizes[name]
-        clamped = [replace(mark, box=clamp_box(mark.box, width, height)) for mark in marks]
-        for mark, new in zip(marks, clamped, strict=True):
+    def set_regions(self, regions: Sequence[Region]) -> None:
+        """Replace the boxes of the current picture, and save them.
+
+        Args:
+            regions: The boxes; they are clamped to the picture.
+
+        Raises:
+            BadInputError: There is no picture, or a box has no pixel inside it.
+        """
+        name, entry = self._current()
+        width, height = entry.size
+        clamped = [replace(region, box=clamp_box(region.box, width, height)) for region in regions]
+        for region, new in zip(regions, clamped, strict=True):
             if 0 in new.box[2:]:
-                raise BadInputError(f"the box {mark.box} has no pixel inside {name} of {width}×{height}")
-        if clamped != self.marks:
-            self._save(name, clamped, self._notes.get(name, {}))
+                raise BadInputError(f"the box {region.box} has no pixel inside {name} of {width}×{height}")
+        if clamped != entry.regions:
+            self._save(name, clamped, entry.notes)
 
     def confirm(self) -> None:
-        """Accept the guesses of the picture, call it done, and go on. BadInputError where a box has neither label
-        nor guess; a picture without boxes is one without a face.
+        """Accept the guesses of the current picture, mark it as done, save it, and go to the next one.
+
+        A picture without boxes is one without a face.
+
+        Raises:
+            BadInputError: There is no picture, or a box has neither a label nor a guess.
         """
-        name = self._here()
-        marks = [m if m.emotion else replace(m, emotion=m.guess, tags=m.guess) for m in self.marks]
-        bare = [str(k) for k, mark in enumerate(marks, start=1) if not mark.emotion]
-        if bare:
-            raise BadInputError(f"box {', '.join(bare)} of {name} has no label; give it one, or remove it")
-        self._save(name, marks, {"reviewed": True})
+        name, entry = self._current()
+        regions = [r if r.emotion else replace(r, emotion=r.guess, tags=r.guess) for r in entry.regions]
+        unnamed = [str(k) for k, region in enumerate(regions, start=1) if not region.emotion]
+        if unnamed:
+            raise BadInputError(f"box {', '.join(unnamed)} of {name} has no label; give it one, or remove it")
+        self._save(name, regions, {"reviewed": True})
         self.next()
 
     def exclude(self, excluded: bool = True) -> None:
-        """Take the picture out of the set (False: back in); its boxes stay in its file. Goes on when excluded."""
-        name = self._here()
-        self._save(name, self.marks, self._notes.get(name, {}) | {"excluded": excluded})
+        """Exclude the current picture, save that, and go to the next one; its boxes stay in its file.
+
+        Args:
+            excluded: False takes the picture back in, and stays at it.
+
+        Raises:
+            BadInputError: There is no picture.
+        """
+        name, entry = self._current()
+        self._save(name, entry.regions, entry.notes | {"excluded": excluded})
         if excluded:
             self.next()
 
-    def _here(self) -> str:
-        if self.image is None:
+    def _current(self) -> tuple[str, _Picture]:
+        if self.image_name is None:
             raise BadInputError("there is no picture to label in this queue")
-        return self.image
+        return self.image_name, self._entries[self.image_name]
 
-    def _save(self, name: str, marks: list[Mark], notes: dict) -> None:
-        """Write one picture's file; what is in memory changes only when it is written."""
-        notes = {"reviewed": False} | notes  # a key of ours: nothing is proposed again in this picture
-        identity = self._ids.get(name)
-        file = self.annotations_folder / f"{identity}-asset.json"
-        if identity and any(line.startswith(f"{file.name}:") for line in self.problems):
-            kept = file.with_name(f"{file.name}.original")  # it holds more than we could read
-            if not kept.exists():
-                shutil.copy2(file, kept)
-        table = make_table(self._row(name, mark) for mark in marks)
-        sizes = {name: self._sizes[name]}
+    def _save(self, name: str, regions: list[Region], notes: dict[str, bool]) -> None:
+        """Write the label file of a picture; what is in memory changes only when it is written."""
+        notes = {"reviewed": False} | notes  # a file of ours: nothing is proposed again for this picture
+        new = replace(self._entries[name], regions=regions, notes=notes, saved=True)
+        file = self.annotations_folder / f"{self._ids.get(name)}-asset.json"
+        if any(line.startswith(f"{file.name}:") for line in self.problems):
+            original = file.with_name(f"{file.name}.original")  # it holds more than we could read
+            if not original.exists():
+                shutil.copy2(file, original)
+        table, sizes = make_table(new.rows(name)), {name: new.size}
         (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: notes})
         self._ids[name] = written.name.removesuffix("-asset.json")
-        self._marks[name], self._notes[name] = marks, notes
+        self._entries[name] = new
 
-    def _row(self, name: str, mark: Mark) -> dict:
-        width, height = self._sizes.get(name, (0, 0))
-        box = dict(zip(("x", "y", "width", "height"), mark.box, strict=True))
-        size = {"image_width": width, "image_height": height}
-        return {"image": name, **box, "emotion": mark.emotion, "tags": mark.tags, **size}
+    def load_image(self) -> np.ndarray:
+        """Load the current picture.
 
-    # ---- looking ----
-
-    def photo(self) -> np.ndarray:
-        """The picture at `position`, uint8 RGB, turned as its EXIF says; a gray field where there is none."""
-        if self.image is None:
+        Returns:
+            uint8 RGB (height, width, 3), turned as its EXIF says; a gray field if there is no picture.
+        """
+        if self.image_name is None:
             return np.full((120, 320, 3), 235, np.uint8)
-        return load_image(self.images_folder / self.image)
-
-    def picture(self) -> np.ndarray:
-        """The same with its boxes: labelled ones blue, the first without a label orange, others white."""
-        image, now = self.photo().copy(), None
-        for mark in self.marks:
-            if not mark.emotion and now is None:
-                now = mark
-            color = _LABELLED if mark.emotion else _NOW if mark is now else _WAITING
-            x, y, w, h = mark.box
-            cv2.rectangle(image, (x, y), (x + w - 1, y + h - 1), color, 4 if mark is now else 2)
-            if mark.emotion or mark.guess:
-                _write(image, mark.emotion or f"{mark.guess}?", x, y, color)
-        return image
+        return load_image(self.images_folder / self.image_name)
 
 
-def _write(image: np.ndarray, text: str, x: int, y: int, color: tuple) -> None:
-    """Letters on a filled bar above a box, or inside its top edge where there is no room above."""
-    (wide, high), _ = cv2.getTextSize(text, cv2.FONT_HERSHEY_SIMPLEX, 0.5, 1)
-    bottom = y if y >= high + 8 else y + high + 8
-    ink = (0, 0, 0) if color == _WAITING else (255, 255, 255)
-    cv2.rectangle(image, (x, bottom - high - 8), (x + wide + 6, bottom), color, -1)
-    cv2.putText(image, text, (x + 3, bottom - 4), cv2.FONT_HERSHEY_SIMPLEX, 0.5, ink, 1, cv2.LINE_AA)
-
-
-def _pictures(folder: Path) -> list[str]:
+def _list_pictures(folder: Path) -> list[str]:
     if not folder.is_dir():
         raise BadInputError(f"{folder.name}: there is no such folder of pictures")
     names = [file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES]

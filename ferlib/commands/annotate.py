@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, name_problems
+from ferlib.commands.common import FILE, FOLDER
 from ferlib.common.errors import BadInputError
 
 
@@ -19,7 +19,7 @@ from ferlib.common.errors import BadInputError
     type=click.Choice(["first", "all"]),
     default="first",
     show_default=True,
-    help="Of a region with several.",
+    help="Tags to use of a box with several.",
 )
 def crop(annotations: Path, images: Path, out: Path, classes: str, margin: float, tags: str) -> None:
     """Cut the labelled faces out of pictures."""
@@ -27,9 +27,8 @@ def crop(annotations: Path, images: Path, out: Path, classes: str, margin: float
     from ferlib.annotate.formats import read_boxes
     from ferlib.common.labels import parse_classes
 
-    table, problems = read_boxes(annotations)
-    done = crop_regions(table, images, out, parse_classes(classes), margin, problems, tags)
-    name_problems(problems)
-    if not len(done):
+    class_names = parse_classes(classes)
+    faces = crop_regions(read_boxes(annotations), images, out, class_names, margin, tags)
+    if faces.empty:
         raise BadInputError(f"no face could be cropped from {annotations}; see the lines above")
-    click.echo(f"{len(done)} faces in {out}")
+    click.echo(f"{len(faces)} faces in {out}")

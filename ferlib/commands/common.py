@@ -1,10 +1,16 @@
 """Options that several commands share."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from ferlib.common.errors import BadInputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ferlib.dataset.splits import Dataset
 
 FOLDER = click.Path(path_type=Path)
 FILE = click.Path(path_type=Path)
@@ -25,22 +31,34 @@ LABELS = click.option(
 )
 
 
-def _read_rows(data: Path, votes_file: Path | None, labels: str, classes: str | None):
-    """(rows, votes or None): FER2013 under its own labels or the voters', and their votes on the same rows.
+def read_labelled(
+    data: Path, votes_file: Path | None, labels: str, classes: str | None
+) -> "tuple[Dataset, np.ndarray | None]":
+    """Read FER2013 with its own labels or FER+'s majority labels.
 
-    `classes`: the class set to map to; None leaves the labels as they are.
+    Args:
+        data: What `ferlib.dataset.build.read_data` reads; FER2013's CSV where there are votes.
+        votes_file: FER+'s `fer2013new.csv`, or None.
+        labels: `"fer2013"` or `"ferplus"`.
+        classes: The class set to map to; None keeps the classes of the labels.
+
+    Returns:
+        (the faces, the votes on the same rows, int64 (n, 10), or None without a file of votes).
+
+    Raises:
+        BadInputError: The labels are `"ferplus"` and there is no file of votes.
     """
     from ferlib.common.labels import map_labels, parse_classes
     from ferlib.dataset import build, ferplus
 
     if labels == "ferplus" and votes_file is None:
         raise BadInputError("--labels ferplus needs FER+'s fer2013new.csv: give it with --votes")
-    if votes_file and build.find_csv(data) is None:
-        raise BadInputError(f"{data} has no CSV: FER+'s votes go with FER2013's rows in the order of its CSV")
-    rows = build.read_data(data)
-    votes = ferplus.read_votes(votes_file, rows) if votes_file else None
-    if labels == "ferplus":
-        rows, votes = ferplus.relabel(rows, votes), votes[ferplus.majority_labels(votes) >= 0]
+    if votes_file is None:
+        rows, votes = build.read_data(data), None
+    else:
+        rows, votes = ferplus.read_voted(data, votes_file)
+        if labels == "ferplus":
+            rows, votes = ferplus.relabel(rows, votes), votes[ferplus.majority_labels(votes) >= 0]
     if classes is None:
         return rows, votes
     names = parse_classes(classes)

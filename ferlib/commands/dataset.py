@@ -1,10 +1,10 @@
-"""Commands that make data: draw, collect, crop, put together, audit."""
+"""Commands of the data set: build and audit."""
 
 from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, name_problems
+from ferlib.commands.common import FILE, FOLDER
 from ferlib.common.errors import BadInputError
 
 
@@ -24,14 +24,27 @@ from ferlib.common.errors import BadInputError
 @click.option("--drop-leaks", is_flag=True, help="Without Training rows that have a twin in another part.")
 @click.option("--extra", default=0, show_default=True, help="Drawn faces to add to --faces.")
 @click.option("--seed", default=7, show_default=True, help="Seed of the split and of drawn faces.")
-def dataset(faces, data, fetch, out, classes, votes, contempt, unknown, drop_leaks, extra, seed) -> None:
+def dataset(
+    faces: Path | None,
+    data: Path | None,
+    fetch: str | None,
+    out: Path,
+    classes: str | None,
+    votes: Path | None,
+    contempt: str,
+    unknown: str,
+    drop_leaks: bool,
+    extra: int,
+    seed: int,
+) -> None:
     """Make a data set in FER2013's format: emotion_file.csv, three CSVs, class folders.
 
     --drop-leaks also leaves out Training rows that have a copy with another label; `ferlib audit` shows them.
     """
     from ferlib.common.labels import parse_classes
     from ferlib.dataset import audit, ferplus
-    from ferlib.dataset.build import collect, write_dataset
+    from ferlib.dataset.build import build_dataset, write_dataset
+    from ferlib.dataset.splits import USAGES
 
     if [faces, data, fetch].count(None) != 2:
         raise BadInputError("give one of --faces, --data and --fetch, and only one")
@@ -42,21 +55,19 @@ def dataset(faces, data, fetch, out, classes, votes, contempt, unknown, drop_lea
         from ferlib.dataset.kaggle import fetch_fer2013
 
         data = fetch_fer2013(fetch)
-    problems: list[str] = []
-    if votes:
-        made = ferplus.read_voted(data, votes, contempt, unknown).with_classes(names)
+    if votes and data:
+        built = ferplus.relabel(*ferplus.read_voted(data, votes), contempt, unknown).with_classes(names)
     else:
-        made = collect(faces, data or "", names, extra, seed, problems)
-    name_problems(problems)
+        built = build_dataset(faces, data or "", names, extra, seed)
     if drop_leaks:
-        whole = len(made)
-        made = audit.drop_leaks(audit.audit(made))
+        total = len(built)
+        built = audit.drop_leaks(audit.audit_dataset(built))
         click.echo(
-            f"{whole - len(made):6}  Training rows left out: a twin in another part, or a disputed label"
+            f"{total - len(built):6}  Training rows left out: a twin in another part, or a disputed label"
         )
-    write_dataset(made, out)
-    for usage in ("Training", "PublicTest", "PrivateTest"):
-        click.echo(f"{len(made.part(usage)):6}  {usage}")
+    write_dataset(built, out)
+    for usage in USAGES:
+        click.echo(f"{len(built.part(usage)):6}  {usage}")
     click.echo(f"data set: {out}")
 
 
@@ -64,19 +75,17 @@ def dataset(faces, data, fetch, out, classes, votes, contempt, unknown, drop_lea
 @click.argument("data", type=FILE)
 @click.option("--html", "page", type=FILE, help="Write a page with the pictures here.")
 def audit(data: Path, page: Path | None) -> None:
-    """Look DATA (a CSV or a folder) through: copies, leaks, labels that differ, blank pictures, classes."""
+    """Audit DATA (a CSV or a folder): copies, leaks, labels that differ, blank pictures, classes."""
     from ferlib.dataset import audit, audit_page
     from ferlib.dataset.build import read_data
 
-    problems: list[str] = []
-    found = audit.audit(read_data(data, problems))
-    name_problems(problems)
+    found = audit.audit_dataset(read_data(data, skip_bad=True))
     for what, number in audit.summary(found):
         click.echo(f"{number:6}  {what}")
     for name, counts in audit.balance(found.dataset):
         click.echo(f"{sum(counts):6}  {name}: " + ", ".join(map(str, counts)))
-    most, least, times = audit.imbalance(found.dataset)
-    click.echo(f"{times:6.1f}  times as many {most} as {least} in Training")
+    largest, smallest, ratio = audit.imbalance(found.dataset)
+    click.echo(f"{ratio:6.1f}  times as many {largest} as {smallest} in Training")
     if page:
         audit_page.write_page(found, page, data.name)
         click.echo(f"page: {page} (it holds pictures of the data set)")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, LABELS, _read_rows, name_problems
+from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled, name_problems
 from ferlib.common.errors import BadInputError
 
 
@@ -54,7 +54,7 @@ def evaluate(
 
     if pictures and not html_path:
         raise BadInputError("--pictures goes into a page; name it with --html")
-    rows, counted = _read_rows(data, votes, labels, None)
+    rows, counted = read_labelled(data, votes, labels, None)
     if labels == "ferplus":
         counted = None  # the voters agree with their own labels
     loaded = baselines.load_model(model)

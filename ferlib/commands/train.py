@@ -8,7 +8,7 @@ from ferlib.commands.common import (
     FILE,
     FOLDER,
     LABELS,
-    _read_rows,
+    read_labelled,
 )
 from ferlib.common.errors import BadInputError
 from ferlib.train.recipes import with_votes
@@ -65,7 +65,7 @@ def train(data, out, recipe, votes_file, labels, classes, begin, checkpoints, **
         return
     settings = with_votes(run.recipe(recipe, **given), votes_file is not None)
     first = load_bundle(begin) if begin else None
-    rows, votes = _read_rows(data, votes_file, labels, classes)
+    rows, votes = read_labelled(data, votes_file, labels, classes)
     source = data.name + (f", {votes_file.name}" if votes_file else "")
     history = run.train_bundle(
         rows, out, settings, source, checkpoints, True, votes, begin=first, labelled=labels
@@ -86,7 +86,7 @@ def _train_svm(
 
     if set(given) - {"seed"}:
         raise BadInputError(f"hog-svm has no {', '.join(sorted(given.keys() - {'seed'}))}; give --seed only")
-    rows, _ = _read_rows(data, votes_file, labels, classes)
+    rows, _ = read_labelled(data, votes_file, labels, classes)
     started = time.perf_counter()
     svm = baselines.fit_svm(rows, **given)
     baselines.save_svm(svm, out, data.name, time.perf_counter() - started)

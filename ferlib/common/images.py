@@ -7,27 +7,50 @@ import io
 import os
 import warnings
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ferlib.common.boxes import clamp_box, grow_box
-from ferlib.common.errors import BadInputError, ImageError
+from ferlib.common.errors import BadInputError, ImageError, logger
 from ferlib.common.files import whole
 
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
+"""Pillow's names of the formats that are read, everywhere the same (MPO is a JPEG). No other decoder is started."""
+
+SUFFIXES = (
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".bmp", ".dib"),
+    *(".tif", ".tiff", ".avif", ".jp2", ".j2k", ".jpx", ".ppm", ".pgm", ".pbm", ".pnm", ".heic", ".heif"),
+)
+"""Suffixes of picture files. Which format a file has is decided by its content."""
+
+WRITABLE = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+"""Suffixes that `write_image` takes."""
+
+MAX_BYTES = 100_000_000
+"""Larger files are refused before they are read."""
 MAX_PIXELS = 50_000_000
 """Larger pictures are refused before they are decoded. The largest pictures of phones are about this size."""
-
-SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp")
+MAX_SIDE, MAX_ASPECT = 32_000, 64
+"""Longest side in pixels, and longest side per shortest: a picture of 1×24,000,000 pixels has no face."""
+MAX_SCANS, MAX_SCAN_PIXELS = 200, 1_000_000_000
+"""Scans of a progressive JPEG, and scans × pixels: each scan costs time, even an empty one. Usual are 10 scans."""
+_SLOW_PIXELS = {
+    "JPEG2000": 12_000_000,
+    "PPM": 500_000,
+}  # of formats whose decoder takes over 0.1 s per megapixel
+_MAX_RLE_BYTES = 500_000  # run-length BMPs are decoded in pure Python
 
 
 def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     """Decode a picture and turn it as its EXIF orientation says.
 
-    Every colour mode becomes RGB: transparent parts become white, 16-bit gray is scaled to 8 bits, and of an
-    animation the first frame counts. The whole file is decoded, so a truncated one is found.
+    Every colour mode becomes RGB: transparent parts become white, more than 8 bits per channel are scaled to 8 by
+    the range that the values have (with a logged line where that is not the full range), and of an animation or
+    a file with several pictures the first one counts. The whole file is decoded, so a truncated one is found.
 
     Args:
         source: A path, or the bytes of a file.
@@ -37,46 +60,173 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         uint8 (height, width, 3), RGB.
 
     Raises:
-        ImageError: The file is missing, empty, not a picture, truncated, or over `max_pixels`.
+        ImageError: The file is missing, empty, not a picture of a known format, truncated, or over a limit.
     """
     name = "picture" if isinstance(source, bytes) else str(source)
-    try:
-        data = source if isinstance(source, bytes) else Path(source).read_bytes()
-    except OSError as error:
-        raise ImageError(f"{name}: cannot be read ({error.strerror})") from error
+    data = source if isinstance(source, bytes) else _read_bytes(Path(source))
     if not data:
         raise ImageError(f"{name}: the file is empty")
+    if len(data) > MAX_BYTES:
+        raise ImageError(
+            f"{name}: {len(data):,} bytes, more than the limit of {MAX_BYTES:,}; save it smaller"
+        )
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is refused or repaired below
-            picture = Image.open(io.BytesIO(data))
-            width, height = picture.size
-            if width * height > max_pixels:
-                raise ImageError(f"{name}: {width}×{height} pixels, more than the limit of {max_pixels}")
-            return _to_rgb(ImageOps.exif_transpose(picture))
+            picture = Image.open(io.BytesIO(data), formats=_formats())
+            _check_limits(picture, data, name, max_pixels)
+            picture.load()
+            return _upright(_to_rgb(picture, data, name), picture)
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: more pixels than the limit of {max_pixels}") from error
+        raise ImageError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
     except UnidentifiedImageError as error:  # Pillow's own words name a memory address
-        raise ImageError(f"{name}: not a whole picture (no known picture format)") from error
+        raise ImageError(f"{name}: not a whole picture ({_describe(data)})") from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
         raise ImageError(f"{name}: not a whole picture ({error})".replace("\n", " ")) from error
 
 
-def _to_rgb(picture: Image.Image) -> np.ndarray:
-    picture.load()
+def _read_bytes(path: Path) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > MAX_BYTES:
+            raise ImageError(f"{path}: {size:,} bytes, more than the limit of {MAX_BYTES:,}; save it smaller")
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
+        raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
+
+
+@cache
+def _formats() -> tuple[str, ...]:
+    """FORMATS, and HEIC where pillow-heif is installed."""
+    try:
+        import pillow_heif
+    except ImportError:
+        return FORMATS
+    pillow_heif.register_heif_opener()
+    return (*FORMATS, "HEIF")
+
+
+_KINDS = (
+    (b"%!PS", "PostScript"),
+    (b"%PDF", "PDF"),
+    (b"8BPS", "Photoshop"),
+    (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
+    (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself with `git lfs pull`"),
+)
+
+
+def _describe(data: bytes) -> str:
+    """What a file is that is not a picture of FORMATS."""
+    start = data[:256].lstrip().lower()
+    if start.startswith((b"<!doctype html", b"<html")):
+        return "a web page, not a picture"
+    if b"<svg" in start:
+        return "SVG; save it as PNG"
+    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"):
+        return "HEIC, which needs pillow-heif: pip install pillow-heif"
+    if data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
+        return "a video, not a picture"
+    kind = next((what for magic, what in _KINDS if data.startswith(magic)), "no known picture format")
+    return f"{kind}; read are {', '.join(FORMATS)}"
+
+
+def _check_limits(picture: ImageFile.ImageFile, data: bytes, name: str, max_pixels: int) -> None:
+    width, height = picture.size
+    pixels, tiles = width * height, picture.tile
+    codec = str(tiles[0][0]) if tiles else ""
+    if pixels > max_pixels:
+        raise ImageError(f"{name}: {width}×{height} pixels, more than the limit of {max_pixels:,}")
+    longest, shortest = max(width, height), max(1, min(width, height))
+    if longest > MAX_SIDE or longest > MAX_ASPECT * shortest:
+        raise ImageError(
+            f"{name}: {width}×{height} pixels; the limits are {MAX_SIDE:,} per side and {MAX_ASPECT} times the other"
+        )
+    slow = _SLOW_PIXELS.get(picture.format or "", max_pixels)
+    if pixels > slow and codec != "raw":
+        raise ImageError(
+            f"{name}: {width}×{height} pixels, more than the limit of {slow:,} for {picture.format}; save it as PNG"
+        )
+    if codec == "bmp_rle" and len(data) > _MAX_RLE_BYTES:
+        raise ImageError(f"{name}: a run-length encoded BMP of {len(data):,} bytes; save it as PNG")
+    if (
+        picture.format in ("JPEG", "MPO")
+        or codec == "jpeg"
+        or "jpeg" in str(picture.info.get("compression", ""))
+    ):
+        scans = data.count(b"\xff\xda")  # inside coded data every FF is followed by 00 or a restart marker
+        if scans > MAX_SCANS + len(tiles) or (scans > 12 and scans * pixels > MAX_SCAN_PIXELS * len(tiles)):
+            raise ImageError(
+                f"{name}: a JPEG of {scans} scans, far more than any camera writes; save it again"
+            )
+
+
+def _to_rgb(picture: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
+    """A decoded picture as RGB, in strips: the whole picture as Python objects would take several times its size."""
+    deep = _deep_values(picture, data)
+    if deep is not None:
+        return _eight_bits(deep, name)
+    width, height = picture.size
+    transparent = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
+    rgb = np.empty((height, width, 3), np.uint8)
+    step = max(1, 4_000_000 // width)
+    for top in range(0, height, step):
+        strip = picture.crop((0, top, width, min(height, top + step)))
+        if transparent:
+            strip.info = picture.info
+            strip = strip.convert("RGBA")
+            white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
+            strip = Image.alpha_composite(white, strip)
+        rgb[top : top + step] = np.asarray(strip.convert("RGB"))
+    return rgb
+
+
+def _deep_values(picture: ImageFile.ImageFile, data: bytes) -> np.ndarray | None:
+    """The values of a picture with more than 8 bits per channel, (h, w) or (h, w, 3); None for all others."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
-        values = np.asarray(picture, dtype=np.float64)
-        # 16 bits unless the values say otherwise; Pillow's own conversion would clip at 255
-        scale = 257.0 if picture.mode.startswith("I;16") or values.max(initial=0) > 255 else 1.0
-        gray = np.clip(values / scale, 0, 255).astype(np.uint8)
-        return np.repeat(gray[:, :, None], 3, axis=2)
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        rgba = picture.convert("RGBA")
-        white = Image.new("RGBA", rgba.size, (255, 255, 255, 255))
-        return np.asarray(Image.alpha_composite(white, rgba).convert("RGB"))
-    return np.asarray(picture.convert("RGB"))
+        return np.asarray(picture)
+    bits = getattr(picture, "tag_v2", {}).get(258, (8,))  # BitsPerSample
+    if (picture.format == "PNG" and data[24] == 16) or max(np.ravel(bits)) > 8:
+        # Pillow keeps the upper byte only, which loses data of 10 or 12 bits
+        values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+        if values is not None and values.ndim == 3 and values.dtype != np.uint8:
+            return values[:, :, 2::-1] if values.shape[2] == 3 else None
+    return None
+
+
+def _eight_bits(values: np.ndarray, name: str) -> np.ndarray:
+    """Scale values to 0..255 by the range that they use: 8, 10, 12, 14 or 16 bits; floats 0..1 or their maximum."""
+    most = float(np.nanmax(np.where(np.isfinite(values), values, 0), initial=0))
+    if values.dtype.kind == "f":
+        top = next((top for top in (1.0, 255.0) if most <= top), most)
+        usual = top == 255.0
+    else:
+        top = next((top for top in (255, 1023, 4095, 16383, 65535) if most <= top), most)
+        usual = top == 65535 or (top == 255 and values.dtype.itemsize > 2)  # Pillow reads some as 32 bits
+    if not usual:
+        logger.warning("%s: its values end at %g; they are scaled as if %g were white", name, most, top)
+    scale = {255.0: 1.0, 65535.0: 257.0}.get(float(top), top / 255)
+    eight = np.empty((*values.shape[:2], 3), np.uint8)
+    for rows in np.array_split(np.arange(len(values)), max(1, values.size // 4_000_000)):
+        part = np.nan_to_num(values[rows].astype(np.float64)) / scale
+        part = part if part.ndim == 3 else part[:, :, None]
+        eight[rows] = np.clip(part, 0, 255).astype(np.uint8)
+    return eight
+
+
+def _upright(image: np.ndarray, picture: Image.Image) -> np.ndarray:
+    """A picture turned as its EXIF orientation says (Exif 2.3, tag 0x0112)."""
+    turned = {
+        2: lambda: image[:, ::-1],
+        3: lambda: image[::-1, ::-1],
+        4: lambda: image[::-1],
+        5: lambda: image.transpose(1, 0, 2),
+        6: lambda: image[::-1].transpose(1, 0, 2),
+        7: lambda: image[::-1, ::-1].transpose(1, 0, 2),
+        8: lambda: image[:, ::-1].transpose(1, 0, 2),
+    }.get(picture.getexif().get(0x0112, 1))
+    return image if turned is None else np.ascontiguousarray(turned())
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:
@@ -180,8 +330,8 @@ def write_image(path: str | os.PathLike, image: np.ndarray) -> None:
     """
     check(image)
     path = Path(path)
-    if path.suffix.lower() not in SUFFIXES:
-        raise ImageError(f"{path.name}: unknown suffix for a picture; use one of {', '.join(SUFFIXES)}")
+    if path.suffix.lower() not in WRITABLE:
+        raise ImageError(f"{path.name}: unknown suffix for a picture; use one of {', '.join(WRITABLE)}")
     with whole(path) as part:
         Image.fromarray(image).save(part)
 

@@ -4,6 +4,7 @@ FER2013 numbers its classes in an order of its own (neutral is 6), folders sort 
 smaller tasks use some of the classes. A class set is a tuple of names; a label is an index into it.
 """
 
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,7 @@ _ALIASES = {
 }
 
 
-def canonical(name: str, known: Sequence[str] = EIGHT) -> str:
+def canonical(name: object, known: Sequence[str] = EIGHT) -> str:
     """Look up FER2013's name of an emotion: `"Happiness"` is `"happy"`.
 
     Args:
@@ -51,18 +52,32 @@ def canonical(name: str, known: Sequence[str] = EIGHT) -> str:
     Raises:
         LabelError: The name is not known.
     """
-    key = str(name).strip().lower()
-    key = _ALIASES.get(key, key)
+    key = class_key(name)
     if key not in known:
         raise LabelError(f"unknown emotion {name!r}; known are {', '.join(known)}")
     return key
+
+
+def class_key(name: object) -> str:
+    """Spell the name of a class: FER2013's name of an emotion where it has one, else the name itself.
+
+    Args:
+        name: Any text, in any script.
+
+    Returns:
+        `"happy"` for `" Happiness"`, `"rest"` for `"REST"`; any other name in Unicode's composed form (NFC) without
+        blanks around it.
+    """
+    text = unicodedata.normalize("NFC", str(name)).strip()
+    key = _ALIASES.get(text.lower(), text.lower())
+    return key if key in EIGHT or key == REST else text
 
 
 def emotions_of(class_name: str) -> tuple[str, ...]:
     """List the emotions of a class.
 
     Args:
-        class_name: A class of a set: one emotion, or a group such as `happy+surprise`.
+        class_name: A class of a set: one emotion or any other name, or a group such as `happy+surprise`.
 
     Returns:
         The emotions; () for `rest`.
@@ -70,17 +85,30 @@ def emotions_of(class_name: str) -> tuple[str, ...]:
     return () if class_name == REST else tuple(class_name.split(TOGETHER))
 
 
-def _class(text: str) -> str:
-    """A class as a set spells it; the emotions of a group are in FER2013's order."""
-    if str(text).strip().lower() == REST:
+def _class(text: object) -> str:
+    """A class as a set spells it; the emotions of a group are in FER2013's order, other names after them."""
+    if not isinstance(text, str):
+        raise LabelError(f"a class is named by a text, got {text!r}")
+    if class_key(text) == REST:
         return REST
-    if "=" in str(text):
+    emotions = [class_key(part) for part in text.split(TOGETHER)]
+    for name in emotions:
+        _check_name(name, text)
+    return TOGETHER.join(
+        sorted(emotions, key=lambda name: EIGHT.index(name) if name in EIGHT else len(EIGHT))
+    )
+
+
+def _check_name(name: str, text: str) -> None:
+    """A class is also a folder and a column: its name must be usable as both."""
+    if not name or name == REST or len(name) > 60:
         raise LabelError(
-            f"{str(text).strip()!r}: a class has no name of its own; join its emotions, as in "
-            "'happy+surprise,angry+fear+sad'"
+            f"{text.strip()!r}: a class needs a name of 1 to 60 characters; 'rest' is a class of its own"
         )
-    emotions = [canonical(part) for part in str(text).split(TOGETHER)]
-    return TOGETHER.join(sorted(emotions, key=EIGHT.index))
+    if name.startswith(".") or not name.isprintable() or set(name) & set('/\\,=:;"<>|?*'):
+        raise LabelError(
+            f"{name!r} cannot be the name of a class: it is also a folder and a column; use letters"
+        )
 
 
 def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
@@ -89,49 +117,51 @@ def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     Args:
         classes: `"eight"`, `"seven"`, `"six"`, or two or more classes as a list or separated by commas:
             `"happy,neutral"` keeps the rows of these two, `"happy,rest"` is happy against all others,
-            `"happy+surprise,angry+sad"` has two emotions in each class.
+            `"happy+surprise,angry+sad"` has two emotions in each class. Any other names are classes of their own:
+            `"bored,attentive"`, `"高兴,伤心,中性"`.
 
     Returns:
         The class names; their order is the order of the labels.
 
     Raises:
-        LabelError: A name is unknown or repeated, or there are fewer than two classes.
+        LabelError: A name is repeated (names that differ only by case or blanks are the same) or cannot be a class,
+            or there are fewer than two classes.
     """
     if isinstance(classes, str) and classes.strip().lower() in _NAMED_SETS:
         return _NAMED_SETS[classes.strip().lower()]
     if not isinstance(classes, (str, Sequence)):
-        raise LabelError(f"a class set is 'eight', 'seven', 'six' or names of emotions, got {classes!r}")
+        raise LabelError(f"a class set is 'eight', 'seven', 'six' or names of classes, got {classes!r}")
     parts = classes.split(",") if isinstance(classes, str) else list(classes)
-    names = tuple(_class(part) for part in parts)
-    if len(names) < 2:
+    if len(parts) < 2:
         raise LabelError(
             f"a class set needs at least two classes, got {classes!r}; try 'seven' or 'happy,neutral'"
         )
-    emotions = [emotion for name in names for emotion in emotions_of(name) or (REST,)]
-    twice = [emotion for emotion in EIGHT if emotions.count(emotion) > 1]
-    if twice or emotions.count(REST) > 1:
-        raise LabelError(f"a class is repeated in {classes!r}: {', '.join(twice) or REST}")
+    names = tuple(_class(part) for part in parts)
+    keys = [emotion.casefold() for name in names for emotion in emotions_of(name) or (REST,)]
+    repeated = sorted({key for key in keys if keys.count(key) > 1})
+    if repeated:
+        raise LabelError(f"a class is repeated in {classes!r}: {', '.join(repeated)}")
     return names
 
 
-def label_of(emotion: str, class_names: Sequence[str]) -> int | None:
+def label_of(emotion: object, class_names: Sequence[str]) -> int | None:
     """Find the label of an emotion in a class set.
 
     Args:
-        emotion: The emotion. Disgust counts as angry in the set of SIX, in any order.
+        emotion: The emotion, or another class's name. Disgust counts as angry in the set of SIX, in any order.
         class_names: The class set.
 
     Returns:
         The label; None where the set leaves that emotion out.
     """
-    name = emotion if emotion == REST else canonical(emotion)
-    names = tuple(class_names)
-    if name in names:
-        return names.index(name)
-    for label, class_name in enumerate(names):
-        if name in emotions_of(class_name):
+    key = class_key(emotion).casefold() if isinstance(emotion, str) else ""
+    if not key:
+        return None
+    names = [name.casefold() for name in class_names]
+    for label, name in enumerate(names):
+        if key == name or key in emotions_of(name):
             return label
-    if name == "disgust" and _is_six(names):
+    if key == "disgust" and _is_six(names):
         return names.index("angry")
     if REST in names:
         return names.index(REST)
@@ -150,8 +180,8 @@ def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence
         int64 of the same shape; -1 where the new set leaves an emotion out.
 
     Raises:
-        LabelError: A label is outside `from_names`, or the new set separates what the old one joins (there is no
-            way back from `happy, rest` or `happy+surprise, sad` to seven classes).
+        LabelError: A label is outside `from_names`; the new set separates what the old one joins (there is no way
+            back from `happy, rest` or `happy+surprise, sad` to seven classes); or the sets have no class in common.
     """
     labels = _whole_numbers(labels)
     bad = labels[(labels < 0) | (labels >= len(from_names))]
@@ -165,7 +195,13 @@ def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence
     merged = label_of("disgust", to_names) == label_of("angry", to_names)
     if _is_six(from_names) and "disgust" in targets and not merged:
         raise LabelError("six classes count disgust as angry; they cannot be told apart again")
-    return np.array([_one_label(name, to_names) for name in from_names])[labels]
+    mapped = np.array([_one_label(name, to_names) for name in from_names])
+    if (mapped < 0).all():
+        raise LabelError(
+            f"the classes {', '.join(from_names)} have nothing in common with {', '.join(to_names)}; "
+            "name the same classes, or map the names (--names bored=neutral)"
+        )
+    return mapped[labels]
 
 
 def _one_label(class_name: str, to_names: Sequence[str]) -> int:
@@ -175,6 +211,29 @@ def _one_label(class_name: str, to_names: Sequence[str]) -> int:
         raise LabelError(f"{class_name!r} cannot be told apart into {', '.join(to_names)}")
     label = found.pop()
     return -1 if label is None else label
+
+
+def parse_names(text: str) -> dict[str, str]:
+    """Parse a mapping of class names: `"Freude=happy,Trauer=sad"`.
+
+    Args:
+        text: Pairs of old and new name, separated by commas; "" for none.
+
+    Returns:
+        Old name to new name; several old names may become one.
+
+    Raises:
+        LabelError: A pair is not two names, or an old name is repeated.
+    """
+    names: dict[str, str] = {}
+    for pair in filter(None, (part.strip() for part in text.split(","))):
+        old, equals, new = pair.partition("=")
+        if not equals or not old.strip() or not new.strip() or class_key(old) in names:
+            raise LabelError(
+                f"{pair!r}: give each old name once with its new name, as in Freude=happy,Trauer=sad"
+            )
+        names[class_key(old)] = _class(new)
+    return names
 
 
 def pick_probabilities(

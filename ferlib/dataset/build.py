@@ -1,84 +1,69 @@
-"""Data sets of faces in files: FER2013's CSV, class folders, cropped faces, drawn faces, the folder of stage 03.
+"""Read, draw, build and write data sets of faces: CSVs, class folders, cropped faces, the folder of stage 03.
 
-That folder holds `emotion_file.csv` (FER2013's format), `classes.json` (the names of its labels),
-`train.csv`, `val.csv` and `test.csv` (without Usage), and `train/`, `val/`, `test/` with one folder a
-class. What a data set is, and how it is split, stands in `ferlib.dataset.splits`; its names are here too.
+That folder has `emotion_file.csv` (FER2013's format), `classes.json` (the names of its labels),
+`train.csv`, `val.csv` and `test.csv` (without Usage), and `train/`, `val/`, `test/` with one folder per
+class.
 """
 
 import csv
 import json
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ferlib.common import images
 from ferlib.common.errors import DatasetError, ImageError, LabelError
-from ferlib.common.labels import SEVEN, label_of, parse_classes
-from ferlib.dataset import fer2013, folders
-from ferlib.dataset.fer2013 import PIXELS, SIDE, USAGES
-from ferlib.dataset.splits import Dataset, check_classes, group_copies, join, split, split_off, test_usage
-
-__all__ = [
-    "PIXELS",
-    "SIDE",
-    "USAGES",
-    "Dataset",
-    "build_dataset",
-    "check_classes",
-    "collect",
-    "file_classes",
-    "find_csv",
-    "from_drawn",
-    "from_faces",
-    "group_copies",
-    "join",
-    "load_dataset",
-    "read_data",
-    "read_fer2013",
-    "read_split",
-    "split",
-    "split_off",
-    "test_usage",
-    "write_dataset",
-    "write_fer2013",
-    "write_splits",
-]
-
-PARTS = dict(zip(("train", "val", "test"), USAGES, strict=True))
-"""The short name of each usage, as files and folders carry it."""
+from ferlib.common.labels import SEVEN, label_of
+from ferlib.dataset.fer2013 import file_classes, read_fer2013, write_fer2013
+from ferlib.dataset.folders import PARTS, read_folders
+from ferlib.dataset.splits import SIDE, USAGES, Dataset, check_classes, join, leave_out, split
 
 DRAWN_SIZE = 96
-"""Pixels of a drawn picture; its face is about 63 wide, so that 48 still shrinks it."""
+"""Width and height of a drawn picture in pixels; its face is about 63 wide, so that 48 still shrinks it."""
+
+CSV_NAMES = ("emotion_file.csv", "fer2013.csv", "icml_face_data.csv")
+"""Files of a complete data set, as stage 03 and Kaggle name them; gzipped with `.gz` appended."""
 
 _JITTER = 0.06
 
 
-CSV_NAMES = ("emotion_file.csv", "fer2013.csv", "icml_face_data.csv")
-"""The files of a whole data set, as stage 03 and Kaggle name them; gzipped with `.gz` behind."""
+def read_data(path: str | os.PathLike, skip_bad: bool = False) -> Dataset:
+    """Read a data set in any of its forms, with its own class set and usage.
 
+    Args:
+        path: A CSV for `read_fer2013`; or a folder with such a CSV under a name of CSV_NAMES (also in
+            `fer2013/`, as in the contest's archive), with class folders for `folders.read_folders` (a
+            `classes.json` in it names their numbers), or with the `faces.csv` of stage 02.
+        skip_bad: Leave out bad rows and pictures and log them, instead of refusing the data set.
 
-def read_data(path: str | os.PathLike, problems: list[str] | None = None) -> Dataset:
-    """A data set in any of its shapes, with its own class set and usage.
+    Returns:
+        The faces; those of a `faces.csv` or of class folders without parts are all Training.
 
-    A file is read by `read_fer2013`. A folder may hold such a CSV under one of its names (CSV_NAMES, or
-    in `fer2013/`, as the contest's archive has it), or class folders (`classfolders.read_folders`; a
-    `classes.json` in it names their numbers), or `faces.csv` with the faces of stage 02, all Training.
-    Raises DatasetError for anything else.
+    Example:
+        >>> faces = read_data("data/fer2013.csv.gz")
+        >>> faces.part("Training").counts()
     """
     path = Path(path)
     file = find_csv(path)
     if file is not None:
-        return read_fer2013(file, problems=problems)
+        return read_fer2013(file, skip_bad=skip_bad)
     if (path / "faces.csv").is_file():
-        return from_faces(path, SEVEN, problems)
-    named = file_classes(path / "train") if (path / "classes.json").is_file() else None
-    return folders.read_folders(path, named, problems)
+        return from_faces(path, SEVEN, skip_bad)
+    class_names = file_classes(path / "train") if (path / "classes.json").is_file() else None
+    return read_folders(path, class_names, skip_bad)
 
 
 def find_csv(path: str | os.PathLike) -> Path | None:
-    """The CSV of a data set: `path` itself unless it is a folder, else the one that `read_data` takes, or None."""
+    """Find the CSV that `read_data` reads.
+
+    Args:
+        path: A file or folder.
+
+    Returns:
+        `path` itself unless it is a folder; the folder's CSV; or None where it has none.
+    """
     path = Path(path)
     if not path.is_dir():
         return path
@@ -87,68 +72,20 @@ def find_csv(path: str | os.PathLike) -> Path | None:
     return next((file for file in files if file.is_file()), None)
 
 
-def read_fer2013(
-    path: str | os.PathLike, class_names: Sequence[str] | None = None, problems: list[str] | None = None
-) -> Dataset:
-    """A FER2013 CSV: `fer2013.csv`, `icml_face_data.csv`, or one that we wrote; gzipped or not.
+def from_faces(folder: str | os.PathLike, class_names: Sequence[str], skip_bad: bool = False) -> Dataset:
+    """Read the cropped faces of stage 02: `faces.csv` (`face`, `emotion`) and the pictures it names.
 
-    The labels in the file are numbers; their names are those of a `classes.json` beside it, else
-    FER2013's seven. `class_names` says which names the caller counts on; DatasetError where the file
-    beside says otherwise. Bad rows: see `ferlib.dataset.fer2013.read_rows`.
-    """
-    names = file_classes(path, class_names)
-    labels, pixels, usage = fer2013.read_rows(path, names, problems=problems)
-    return Dataset(pixels, labels, usage, names)
+    Args:
+        folder: The folder of `faces.csv`.
+        class_names: The class set; faces of an emotion that it leaves out are dropped.
+        skip_bad: Leave out rows without a readable picture or a known emotion and log them.
 
+    Returns:
+        The faces as 48×48 gray (`images.face_input`), all Training.
 
-def read_split(
-    path: str | os.PathLike, class_names: Sequence[str] | None = None, problems: list[str] | None = None
-) -> Dataset:
-    """A CSV without `Usage`: train.csv, val.csv, test.csv. Its name says the usage, else it is Training."""
-    names = file_classes(path, class_names)
-    labels, pixels, _ = fer2013.read_rows(path, names, with_usage=False, problems=problems)
-    usage = {"val": USAGES[1], "test": USAGES[2]}.get(Path(path).name.split(".")[0], USAGES[0])
-    return Dataset(pixels, labels, np.full(len(labels), usage), names)
-
-
-def write_fer2013(dataset: Dataset, path: str | os.PathLike) -> None:
-    """Write all rows as FER2013's CSV, gzipped for a name in .gz; see `ferlib.dataset.fer2013.write_rows`."""
-    fer2013.write_rows(path, dataset.labels, dataset.pixels, dataset.usage)
-
-
-def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None) -> tuple[str, ...]:
-    """The class names of a CSV's labels: from `classes.json` beside it, else `expected`, else the seven.
-
-    `classes.json` is `{"class_names": ["angry", …]}` or the bare list. DatasetError where it cannot be
-    read or names other classes than expected.
-    """
-    beside = Path(path).parent / "classes.json"
-    expected = None if expected is None else tuple(expected)
-    if not beside.is_file():
-        return expected or SEVEN
-    try:
-        content = json.loads(beside.read_text("utf-8"))
-        names = parse_classes(content["class_names"] if isinstance(content, dict) else content)
-    except (OSError, ValueError, KeyError, TypeError, LabelError) as error:
-        raise DatasetError(
-            f"{beside.name} beside {Path(path).name}: not a list of class names ({error})"
-        ) from error
-    if expected is not None and names != expected:
-        raise DatasetError(
-            f"{beside.name} beside {Path(path).name} says {', '.join(names)}, not {', '.join(expected)}; "
-            "read the file as it is and map it with .with_classes()"
-        )
-    return names
-
-
-def from_faces(
-    folder: str | os.PathLike, class_names: Sequence[str], problems: list[str] | None = None
-) -> Dataset:
-    """The cropped faces that stage 02 left: `faces.csv` (`face`, `emotion`) and the pictures it names.
-
-    Each face becomes 48×48 gray by `images.face_input`; usage is Training until `split`. Faces of an
-    emotion that the class set leaves out are dropped. A bad row (no picture, no known emotion) raises
-    DatasetError with its number or, with a list given as `problems`, is left out and adds a line to it.
+    Raises:
+        DatasetError: `faces.csv` is missing or empty or lacks a column, or a row is bad and `skip_bad`
+            is false.
     """
     table = Path(folder) / "faces.csv"
     try:
@@ -162,7 +99,7 @@ def from_faces(
     if missing:
         what = f"has no column {' and '.join(sorted(missing))}" if rows else "holds no faces"
         raise DatasetError(f"{table}: {what}; run notebook 02 or `ferlib crop` again")
-    faces, labels = [], []
+    faces, labels, problems = [], [], []
     for number, row in enumerate(rows, start=1):
         try:
             label = label_of(row["emotion"] or "", class_names)
@@ -170,42 +107,47 @@ def from_faces(
                 faces.append(images.face_input(images.load_image(table.parent / (row["face"] or ""))))
                 labels.append(label)
         except (ImageError, LabelError) as error:
-            message = f"{table.name}: row {number}: {error}"
-            if problems is None:
-                raise DatasetError(message) from error
-            problems.append(message)
+            problems.append(f"{table.name}: row {number}: {error}")
+    leave_out(problems, skip_bad)
     return _training(faces, labels, class_names)
 
 
-def from_drawn(
-    count: int, seed: int, class_names: Sequence[str], progress: Callable[[Iterable], Iterable] = iter
-) -> Dataset:
-    """`count` drawn faces, the emotions of the class set in turn, cropped and made 48×48 gray.
+def from_drawn(count: int, seed: int, class_names: Sequence[str]) -> Dataset:
+    """Draw faces, crop them and make them 48×48 gray.
 
-    The box is the drawing's own, moved and scaled by up to 6 %, because no detector sets it twice the
-    same. The same seed gives the same faces; a larger count only adds to them. `progress` may be tqdm.
+    The crop is the drawing's own box, moved and scaled by up to 6 %, because a detector does not place
+    it twice the same.
+
+    Args:
+        count: Number of faces; the emotions of the class set take turns.
+        seed: The same seed gives the same faces; a larger count only adds to them.
+        class_names: The class set.
+
+    Returns:
+        The faces, all Training.
     """
     from ferlib import synth  # most users of a data set never draw
-    from ferlib.common.images import crop_face
 
-    emotions = [emotion for emotion in SEVEN if label_of(emotion, class_names) is not None]
+    emotions = {emotion: label_of(emotion, class_names) for emotion in SEVEN}
+    drawn = [(emotion, label) for emotion, label in emotions.items() if label is not None]
     faces, labels = [], []
-    for number in progress(range(count)):
+    for number in range(count):
         rng = np.random.default_rng([seed, number])
-        emotion = emotions[number % len(emotions)]
+        emotion, label = drawn[number % len(drawn)]
         face = synth.sample_face(rng, emotion)
         image = synth.draw_face(face, DRAWN_SIZE, rng)
-        faces.append(images.face_input(crop_face(image, _moved(synth.face_box(face, DRAWN_SIZE), rng))))
-        labels.append(label_of(emotion, class_names))
+        box = _jitter(synth.face_box(face, DRAWN_SIZE), rng)
+        faces.append(images.face_input(images.crop_face(image, box)))
+        labels.append(label)
     return _training(faces, labels, class_names)
 
 
-def _moved(box: tuple[int, int, int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
+def _jitter(box: tuple[int, int, int, int], rng: np.random.Generator) -> tuple[int, int, int, int]:
     """A box moved and scaled a little."""
     x, y, width, height = box
     scale, right, down = 1 + rng.uniform(-_JITTER, _JITTER), *rng.uniform(-_JITTER, _JITTER, 2)
-    x, y = x + width * (right + (1 - scale) / 2), y + height * (down + (1 - scale) / 2)
-    return round(x), round(y), round(width * scale), round(height * scale)
+    left, top = x + width * (right + (1 - scale) / 2), y + height * (down + (1 - scale) / 2)
+    return round(left), round(top), round(width * scale), round(height * scale)
 
 
 def _training(faces: list[np.ndarray], labels: list[int], class_names: Sequence[str]) -> Dataset:
@@ -214,15 +156,19 @@ def _training(faces: list[np.ndarray], labels: list[int], class_names: Sequence[
 
 
 def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
-    """Write train.csv, val.csv, test.csv without Usage, and the pictures as `train/<class name>/00000.png` ….
+    """Write train.csv, val.csv and test.csv without Usage, and the pictures as `train/<class>/00000.png` ….
 
-    A picture's number is its row in that CSV, from 0. PNG keeps every pixel; JPEG would change them, so
-    that a network trained from the folders would see other faces than one trained from the CSV. A part
-    without faces leaves no file; what an earlier run left in the class folders is removed.
+    A picture's number is its row in that CSV, from 0. PNG keeps every pixel; with JPEG, a network trained
+    from the folders would see other faces than one trained from the CSV. A part without faces leaves no
+    file. Pictures of an earlier run are removed.
+
+    Args:
+        dataset: The faces.
+        folder: The folder to write to; made where it is missing.
     """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name, usage in PARTS.items():
+    for usage, (name, *_) in PARTS.items():
         for old in (folder / name).glob("*/[0-9][0-9][0-9][0-9][0-9].png"):
             old.unlink()
         for old in [path for path in (folder / name).glob("*") if path.is_dir() and not any(path.iterdir())]:
@@ -231,7 +177,7 @@ def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
         if not len(part):
             (folder / f"{name}.csv").unlink(missing_ok=True)
             continue
-        fer2013.write_rows(folder / f"{name}.csv", part.labels, part.pixels)
+        write_fer2013(part, folder / f"{name}.csv", with_usage=False)
         for class_name in part.class_names:
             (folder / name / class_name).mkdir(parents=True, exist_ok=True)
         for row, (face, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
@@ -239,10 +185,15 @@ def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
 
 
 def write_dataset(dataset: Dataset, folder: str | os.PathLike) -> None:
-    """Write the folder of stage 03: `emotion_file.csv`, `classes.json` and what `write_splits` writes."""
+    """Write the folder of stage 03: `emotion_file.csv`, `classes.json` and what `write_splits` writes.
+
+    Args:
+        dataset: The faces.
+        folder: The folder to write to; made where it is missing.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    # The old CSV goes first: if this is broken off, no old rows stand beside new class names.
+    # The old CSV goes first: after an interruption, there are no old rows beside new class names.
     (folder / "emotion_file.csv").unlink(missing_ok=True)
     text = json.dumps({"class_names": list(dataset.class_names)}, indent=1)
     (folder / "classes.json").write_text(text + "\n", "utf-8")
@@ -251,39 +202,21 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike) -> None:
 
 
 def load_dataset(folder: str | os.PathLike) -> Dataset:
-    """The data set in a folder of stage 03. DatasetError where it is missing or broken."""
+    """Read the data set in a folder of stage 03.
+
+    Args:
+        folder: The folder that `write_dataset` wrote.
+
+    Returns:
+        The faces.
+
+    Raises:
+        DatasetError: There is no `emotion_file.csv`, or it cannot be read.
+    """
     path = Path(folder) / "emotion_file.csv"
     if not path.is_file():
         raise DatasetError(f"{path}: not there; run notebook 03 or `ferlib dataset` first")
     return read_fer2013(path)
-
-
-def collect(
-    faces_folder: str | os.PathLike | None,
-    data: str | os.PathLike,
-    class_names: Sequence[str],
-    extra_faces: int = 2400,
-    seed: int = 7,
-    problems: list[str] | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
-) -> Dataset:
-    """The faces of stage 03 with their usage.
-
-    With `data`, the path of what `read_data` reads: its rows, with its own usage. Without: the faces of
-    `faces_folder` (None for none) and `extra_faces` drawn ones, split 70/10/20. `problems`: see
-    `from_faces` and `read_data`. Raises DatasetError for a class without a picture, and for one too
-    small to have some in each part.
-    """
-    if data:
-        made = read_data(data, problems).with_classes(class_names)
-        check_classes(made, 1)
-        return made
-    sets = [from_drawn(extra_faces, seed, class_names, progress)]
-    if faces_folder is not None:
-        sets.insert(0, from_faces(faces_folder, class_names, problems))
-    made = join(sets)
-    check_classes(made, len(USAGES))  # one of each class for each part
-    return split(made, seed=seed)
 
 
 def build_dataset(
@@ -292,11 +225,29 @@ def build_dataset(
     class_names: Sequence[str],
     extra_faces: int = 2400,
     seed: int = 7,
-    out: str | os.PathLike = "dataset",
-    problems: list[str] | None = None,
-    progress: Callable[[Iterable], Iterable] = iter,
 ) -> Dataset:
-    """Stage 03 in one call: `collect` the faces, `write_dataset` them to `out`, and return them."""
-    dataset = collect(faces_folder, data, class_names, extra_faces, seed, problems, progress)
-    write_dataset(dataset, out)
-    return dataset
+    """Build the data set of stage 03; bad rows and pictures are left out and logged.
+
+    DatasetError is raised where a class has no picture, or too few to have some in each part.
+
+    Args:
+        faces_folder: Folder of stage 02's faces; None for none. Not read when there is `data`.
+        data: What `read_data` reads, with its own usage; empty for the faces of `faces_folder` and drawn
+            ones, split 70/10/20.
+        class_names: The class set.
+        extra_faces: Number of drawn faces to add to those of `faces_folder`.
+        seed: Seed of the drawn faces and of the split.
+
+    Returns:
+        The faces with their usage.
+    """
+    if data:
+        built = read_data(data, skip_bad=True).with_classes(class_names)
+        check_classes(built, 1)
+        return built
+    sets = [from_drawn(extra_faces, seed, class_names)]
+    if faces_folder is not None:
+        sets.insert(0, from_faces(faces_folder, class_names, skip_bad=True))
+    built = join(sets)
+    check_classes(built, len(USAGES))  # one of each class for each part
+    return split(built, seed=seed)

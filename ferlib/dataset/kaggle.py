@@ -1,8 +1,8 @@
-"""Get FER2013 from Kaggle, on request only: by `kagglehub`, a package that need not be there."""
+"""Download FER2013 from Kaggle, on request only, with `kagglehub`, an optional package."""
 
 from pathlib import Path
 
-from ferlib.common.errors import BadInputError, FerlibError
+from ferlib.common.errors import FerlibError, check_choice
 from ferlib.dataset.build import find_csv
 
 CONTEST = "challenges-in-representation-learning-facial-expression-recognition-challenge"
@@ -15,14 +15,20 @@ SOURCES = {
 
 
 def fetch_fer2013(source: str = "contest") -> Path:
-    """Where FER2013 lies after it was fetched, in kagglehub's cache: a CSV, or a folder of class folders.
+    """Download FER2013 to kagglehub's cache; what the cache has is not downloaded again.
 
-    For `dataset.read_data`. What the cache holds is not fetched again. Raises BadInputError for an unknown
-    source and FerlibError, with what to do, without the package, a network or Kaggle's leave.
+    Args:
+        source: A key of SOURCES.
+
+    Returns:
+        A CSV or a folder of class folders, for `build.read_data`.
+
+    Raises:
+        FerlibError: kagglehub is not installed, there is no connection, Kaggle refuses, or what it sends
+            is not FER2013; the message says what to do.
     """
-    if source not in SOURCES:
-        raise BadInputError(f"unknown source {source!r} of FER2013; known are {', '.join(SOURCES)}")
-    by_hand = f"or get it by hand from {SOURCES[source]} and give its path with --data"
+    check_choice("source of FER2013", source, SOURCES)
+    by_hand = f"or download it by hand from {SOURCES[source]} and give its path with --data"
     try:
         import kagglehub
     except ImportError as error:
@@ -32,16 +38,16 @@ def fetch_fer2013(source: str = "contest") -> Path:
             folder = Path(kagglehub.competition_download(CONTEST))
         else:
             folder = Path(kagglehub.dataset_download("msambare/fer2013"))
-    except Exception as error:  # requests', Kaggle's and the disk's, each of a family of its own
-        raise FerlibError(f"FER2013 could not be fetched: {_reason(error)}; {by_hand}") from error
+    except Exception as error:  # from requests, Kaggle and the disk, without a common base class
+        raise FerlibError(f"FER2013 could not be downloaded: {_reason(error)}; {by_hand}") from error
     found = find_csv(folder)
     if found is None and not (folder / "train").is_dir():
-        raise FerlibError(f"what Kaggle sent ({folder}) is not FER2013 as it is known here; {by_hand}")
+        raise FerlibError(f"what Kaggle sent ({folder}) is not FER2013 in a known form; {by_hand}")
     return found or folder
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, in words that say what to do."""
+    """What went wrong, with what to do where the user can do something."""
     import requests
 
     if isinstance(error, (requests.ConnectionError, requests.Timeout)):
@@ -49,7 +55,7 @@ def _reason(error: Exception) -> str:
     status = getattr(getattr(error, "response", None), "status_code", None)
     if status in (401, 403) or type(error).__name__ in ("CredentialError", "UnauthenticatedError"):
         return (
-            "Kaggle wants to know who asks; accept the rules on its page, make a token in your settings there "
-            "and keep it where kagglehub looks (kagglehub.login())"
+            "Kaggle requires an account; accept the rules on its page, create a token in your settings there "
+            "and store it where kagglehub looks (kagglehub.login())"
         )
     return f"{type(error).__name__}: {error}"

@@ -1,23 +1,36 @@
-"""The data set of faces in memory, and its split: no copy of a picture ever sits on two sides."""
+"""The data set of faces in memory, and its split: no copies of one picture are on both sides of a split."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from hashlib import blake2b
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
-from ferlib.common.errors import DatasetError
+from ferlib.common.errors import DatasetError, check_choice, warn_each
 from ferlib.common.labels import SEVEN, map_labels
-from ferlib.dataset.fer2013 import SIDE, USAGES
+
+SIDE = 48
+"""Width and height of a face in pixels."""
+
+PIXELS = SIDE * SIDE
+"""Pixels of a face."""
+
+USAGES = ("Training", "PublicTest", "PrivateTest")
+"""Training, validation and test, by the names of the contest."""
 
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """Faces with their labels.
+    """n faces with their labels. Not changed after it is made; the methods return new data sets.
 
-    pixels: uint8 (n, 48, 48), gray, 0 to 255. labels: int64 (n,), an index into `class_names`.
-    usage: str (n,), 'Training', 'PublicTest' or 'PrivateTest'. Raises DatasetError where these do not
-    fit together.
+    Attributes:
+        pixels: Gray faces, uint8 (n, 48, 48), 0 to 255.
+        labels: Class of each face, an index into `class_names`, int64 (n,).
+        usage: `"Training"`, `"PublicTest"` or `"PrivateTest"` for each face, str (n,).
+        class_names: Names of the classes, in the order of the labels.
+
+    Raises:
+        DatasetError: A shape or dtype is another, a label is out of range, or a usage is unknown.
     """
 
     pixels: np.ndarray
@@ -25,11 +38,11 @@ class Dataset:
     usage: np.ndarray
     class_names: tuple[str, ...] = SEVEN
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         n = len(self.labels)
         if self.pixels.shape != (n, SIDE, SIDE) or self.pixels.dtype != np.uint8:
             raise DatasetError(
-                f"expected pixels uint8 ({n}, {SIDE}, {SIDE}), got {self.pixels.dtype} {self.pixels.shape}"
+                f"expected pixels uint8 ({n}, 48, 48), got {self.pixels.dtype} {self.pixels.shape}"
             )
         if self.labels.shape != (n,) or self.labels.dtype != np.int64:
             raise DatasetError(f"expected labels int64 (n,), got {self.labels.dtype} {self.labels.shape}")
@@ -44,23 +57,73 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    @cached_property
+    def groups(self) -> np.ndarray:
+        """Group number of each face, int64 (n,): exact copies share one. Numbered by first appearance."""
+        seen: dict[bytes, int] = {}
+        return np.array([seen.setdefault(face.tobytes(), len(seen)) for face in self.pixels], np.int64)
+
+    @property
+    def test_usage(self) -> str:
+        """The usage to test on: `"PrivateTest"`, or `"PublicTest"` for a file without PrivateTest rows.
+
+        A caller that falls back to PublicTest should tell its user so.
+
+        Raises:
+            DatasetError: The data set has rows of neither.
+        """
+        for usage in ("PrivateTest", "PublicTest"):
+            if (self.usage == usage).any():
+                return usage
+        raise DatasetError("the data set has neither PrivateTest nor PublicTest rows; split it first")
+
     def select(self, rows: np.ndarray) -> "Dataset":
-        """The rows of a mask bool (n,) or of an array of row numbers, in their order."""
+        """Pick rows.
+
+        Args:
+            rows: A mask, bool (n,), or row numbers, int (m,), in the order wanted.
+
+        Returns:
+            A data set of these rows.
+        """
         return Dataset(self.pixels[rows], self.labels[rows], self.usage[rows], self.class_names)
 
     def part(self, usage: str) -> "Dataset":
-        """The rows of one usage; maybe none. DatasetError for an unknown usage."""
-        if usage not in USAGES:
-            raise DatasetError(f"unknown usage {usage!r}; known are {', '.join(USAGES)}")
+        """Pick the rows of one usage.
+
+        Args:
+            usage: A name of USAGES.
+
+        Returns:
+            A data set of these rows; empty where there are none.
+        """
+        check_choice("usage", usage, USAGES)
         return self.select(self.usage == usage)
 
     def with_usage(self, usage: np.ndarray | str) -> "Dataset":
-        """The same faces with another usage for each, or one for all."""
+        """Replace the usage.
+
+        Args:
+            usage: The usage of each face, str (n,), or one for all.
+
+        Returns:
+            A data set of the same faces.
+        """
         usage = np.full(len(self), usage) if isinstance(usage, str) else usage
-        return Dataset(self.pixels, self.labels, usage, self.class_names)
+        changed = replace(self, usage=usage)
+        if "groups" in self.__dict__:  # the pictures are the same
+            changed.__dict__["groups"] = self.groups
+        return changed
 
     def with_classes(self, class_names: Sequence[str]) -> "Dataset":
-        """The faces with the labels of another class set; faces of a class that it leaves out are dropped."""
+        """Map the labels to another class set.
+
+        Args:
+            class_names: Names of the new classes, in the order of their labels.
+
+        Returns:
+            A data set without the faces whose class is not in the new set.
+        """
         if tuple(class_names) == self.class_names:
             return self
         labels = map_labels(self.labels, self.class_names, class_names)
@@ -68,109 +131,147 @@ class Dataset:
         return Dataset(self.pixels[keep], labels[keep], self.usage[keep], tuple(class_names))
 
     def counts(self) -> np.ndarray:
-        """Faces of each class, int64 (len(class_names),)."""
+        """Count the faces per class: int64 (len(class_names),)."""
         return np.bincount(self.labels, minlength=len(self.class_names))
 
 
+def leave_out(problems: Sequence[str], skip_bad: bool) -> None:
+    """Deal with the rows of a file that cannot be read: log and go on, or refuse the file.
+
+    Args:
+        problems: One line per bad row.
+        skip_bad: Whether bad rows are left out.
+
+    Raises:
+        DatasetError: There are bad rows and `skip_bad` is false; the message is the first line.
+    """
+    if problems and not skip_bad:
+        raise DatasetError(problems[0])
+    warn_each(problems)
+
+
 def join(datasets: Sequence[Dataset]) -> Dataset:
-    """Data sets of one class set, one after the other."""
+    """Concatenate data sets.
+
+    Args:
+        datasets: One or more data sets of the same class set.
+
+    Returns:
+        Their rows, in this order.
+
+    Raises:
+        DatasetError: The class sets differ.
+    """
     names = {dataset.class_names for dataset in datasets}
     if len(names) != 1:
         raise DatasetError(f"data sets of different classes cannot be joined: {sorted(names)}")
-    columns = [[getattr(dataset, name) for dataset in datasets] for name in ("pixels", "labels", "usage")]
-    return Dataset(*(np.concatenate(column) for column in columns), names.pop())
+    pixels, labels, usage = (
+        np.concatenate([getattr(dataset, name) for dataset in datasets])
+        for name in ("pixels", "labels", "usage")
+    )
+    return Dataset(pixels, labels, usage, names.pop())
 
 
-def group_copies(pixels: np.ndarray) -> np.ndarray:
-    """Group numbers, int64 (n,): pictures with the same pixels share one. Numbered as they first appear."""
-    seen: dict[bytes, int] = {}
-    digests = (blake2b(np.ascontiguousarray(face).data, digest_size=16).digest() for face in pixels)
-    return np.array([seen.setdefault(digest, len(seen)) for digest in digests], np.int64)
+def split(dataset: Dataset, shares: Sequence[float] = (0.7, 0.1, 0.2), seed: int = 0) -> Dataset:
+    """Split at random into Training, PublicTest and PrivateTest, stratified by class.
 
+    Groups of exact copies are shuffled and assigned as a whole, so that no copy of a training picture
+    is in another part. The same seed gives the same split.
 
-def split(
-    dataset: Dataset,
-    shares: Sequence[float] = (0.7, 0.1, 0.2),
-    seed: int = 0,
-    groups: np.ndarray | None = None,
-) -> Dataset:
-    """The same rows in the same order, each with a usage: Training, PublicTest, PrivateTest by `shares`.
+    Args:
+        dataset: The faces; their present usage is ignored.
+        shares: Shares of the three parts, from 0 to 1, summing to 1.
+        seed: Seed of the shuffle.
 
-    Whole groups (int64 (n,); default: `group_copies`) are shuffled and dealt out, class by class, so
-    that each part has each class in the same share and no group sits on two sides. The same seed gives
-    the same split. Raises DatasetError for shares that do not add up to 1 or a part without a face.
+    Returns:
+        The same rows in the same order, with the new usage.
+
+    Raises:
+        DatasetError: The shares do not sum to 1, or a part would have no face.
     """
-    shares = np.asarray(shares, float)
-    if shares.shape != (3,) or (shares < 0).any() or abs(shares.sum() - 1) > 1e-6:
-        raise DatasetError(f"shares must be three numbers that add up to 1, got {shares.tolist()}")
-    groups = group_copies(dataset.pixels) if groups is None else groups
-    parts = _deal(dataset.labels, groups, shares, np.random.default_rng(seed))
-    for part, share in enumerate(shares):
-        if share > 0 and not (parts == part).any():
+    wanted = np.asarray(shares, float)
+    if wanted.shape != (3,) or (wanted < 0).any() or abs(wanted.sum() - 1) > 1e-6:
+        raise DatasetError(f"shares must be three numbers that add up to 1, got {wanted.tolist()}")
+    parts = _assign(dataset, wanted, seed)
+    for part in np.flatnonzero(wanted):
+        if not (parts == part).any():
             raise DatasetError(
-                f"{len(dataset)} faces are too few for shares {shares.tolist()}: no {USAGES[part]}"
+                f"{len(dataset)} faces are too few for shares {wanted.tolist()}: no {USAGES[part]}"
             )
     return dataset.with_usage(np.array(USAGES)[parts])
 
 
-def held_out(
-    dataset: Dataset, share: float = 0.1, seed: int = 0, groups: np.ndarray | None = None
-) -> np.ndarray:
-    """A mask bool (n,) of `share` of the rows of each class, taken by whole groups of copies.
+def held_out(dataset: Dataset, share: float = 0.1, seed: int = 0) -> np.ndarray:
+    """Choose rows to hold out, for example to choose settings on; stratified, by groups of exact copies.
 
-    For choosing settings on a piece of the Training rows. Raises DatasetError for a share outside 0
-    to 1, where none or all of the rows would be taken, and for what `check_classes` refuses.
+    Args:
+        dataset: The faces, usually the Training rows.
+        share: Share of the rows of each class, between 0 and 1.
+        seed: Seed of the choice.
+
+    Returns:
+        A mask of the rows held out, bool (n,).
+
+    Raises:
+        DatasetError: The share is not between 0 and 1, or no row or all rows would be held out.
     """
     if not 0 < share < 1:
-        raise DatasetError(f"the share must lie between 0 and 1, got {share}")
-    groups = group_copies(dataset.pixels) if groups is None else groups
-    check_classes(dataset, 2, groups)
-    off = _deal(dataset.labels, groups, np.array([1 - share, share]), np.random.default_rng(seed)) == 1
-    if not off.any() or off.all():
+        raise DatasetError(f"the share must be between 0 and 1, got {share}")
+    check_classes(dataset, 2)
+    mask = _assign(dataset, np.array([1 - share, share]), seed) == 1
+    if not mask.any() or mask.all():
         raise DatasetError(f"{len(dataset)} faces are too few to split off a share of {share}")
-    return off
+    return mask
 
 
-def check_classes(dataset: Dataset, least: int = 2, groups: np.ndarray | None = None) -> None:
-    """DatasetError where a class has fewer than `least` pictures (copies count once), or one alone has any.
+def split_off(dataset: Dataset, share: float = 0.1, seed: int = 0) -> tuple[Dataset, Dataset]:
+    """Split into the rows that `held_out` leaves and those that it chooses; `usage` stays the same.
 
-    `groups`: as in `split`; default: `group_copies`.
+    Args:
+        dataset: The faces.
+        share: Share of the second part, between 0 and 1.
+        seed: Seed of the choice.
+
+    Returns:
+        (rest, held-out part).
     """
-    groups = group_copies(dataset.pixels) if groups is None else groups
-    counts = [len(np.unique(groups[dataset.labels == k])) for k in range(len(dataset.class_names))]
+    mask = held_out(dataset, share, seed)
+    return dataset.select(~mask), dataset.select(mask)
+
+
+def check_classes(dataset: Dataset, least: int = 2) -> None:
+    """Check that each class has enough pictures to train and test on.
+
+    Args:
+        dataset: The faces.
+        least: Pictures that each class must have; exact copies count once.
+
+    Raises:
+        DatasetError: A class has fewer, or only one class has any.
+    """
+    counts = [len(np.unique(dataset.groups[dataset.labels == k])) for k in range(len(dataset.class_names))]
     present = [name for name, count in zip(dataset.class_names, counts, strict=True) if count]
-    known = ", ".join(dataset.class_names)
     if len(present) < 2:
         what = f"only {present[0]}" if present else "no face"
         raise DatasetError(
-            f"the data holds {what} of {known}; two classes are needed to tell one from the other"
+            f"the data has {what} of {', '.join(dataset.class_names)}; at least two classes are needed"
         )
     few = [f"{name} {n}" for name, n in zip(dataset.class_names, counts, strict=True) if n < least]
     if few:
         raise DatasetError(
-            f"too few pictures of a class (at least {least}): {', '.join(few)}; collect more, or "
-            "choose classes without (--classes)"
+            f"too few pictures per class (at least {least}): {', '.join(few)}; collect more, or "
+            "choose classes without these (--classes)"
         )
 
 
-def split_off(
-    dataset: Dataset, share: float = 0.1, seed: int = 0, groups: np.ndarray | None = None
-) -> tuple[Dataset, Dataset]:
-    """(rest, part): the rows that `held_out` leaves and those that it takes; `usage` stays as it is."""
-    off = held_out(dataset, share, seed, groups)
-    return dataset.select(~off), dataset.select(off)
-
-
-def _deal(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The number of the part that each row goes to, int64 (n,); `shares` add up to 1."""
-    if len(groups) != len(labels):
-        raise DatasetError(f"{len(groups)} group numbers for {len(labels)} faces")
-    if not len(labels):
+def _assign(dataset: Dataset, shares: np.ndarray, seed: int) -> np.ndarray:
+    """Number of the part that each row goes to, int64 (n,); `shares` sum to 1."""
+    if not len(dataset):
         return np.empty(0, np.int64)
-    _, group = np.unique(groups, return_inverse=True)
-    # Copies may carry different labels; a group counts for the one that most of its rows have.
-    votes = np.zeros((group.max() + 1, labels.max() + 1), np.int64)
-    np.add.at(votes, (group, labels), 1)
+    rng = np.random.default_rng(seed)
+    # Copies may have different labels; a group counts for the label of most of its rows.
+    votes = np.zeros((dataset.groups.max() + 1, dataset.labels.max() + 1), np.int64)
+    np.add.at(votes, (dataset.groups, dataset.labels), 1)
     size, group_label = votes.sum(axis=1), votes.argmax(axis=1)
     part = np.zeros(len(size), np.int64)
     for label in np.unique(group_label):
@@ -179,28 +280,14 @@ def _deal(labels: np.ndarray, groups: np.ndarray, shares: np.ndarray, rng: np.ra
         middle = total - size[members] / 2
         part[members] = np.searchsorted(np.cumsum(shares)[:-1] * total[-1], middle, side="right")
         _fill_empty(part, members, shares)
-    return part[group]
+    return part[dataset.groups]
 
 
 def _fill_empty(part: np.ndarray, members: np.ndarray, shares: np.ndarray) -> None:
-    """Give each part that wants rows of a rare class one group of it, from the part with the most."""
+    """Give each empty part one group of a rare class, from the part with the most."""
     if len(members) < np.count_nonzero(shares):
         return
-    for wanting in np.flatnonzero(shares):
+    for empty in np.flatnonzero(shares):
         held = np.bincount(part[members], minlength=len(shares))
-        if held[wanting] == 0:
-            part[members[part[members] == held.argmax()][-1]] = wanting
-
-
-def test_usage(dataset: Dataset) -> str:
-    """The usage to test on: 'PrivateTest', or 'PublicTest' for a file without PrivateTest rows.
-
-    DatasetError where both are missing. Whoever falls back to PublicTest should say so.
-    """
-    for usage in ("PrivateTest", "PublicTest"):
-        if (dataset.usage == usage).any():
-            return usage
-    raise DatasetError("the data set has neither PrivateTest nor PublicTest rows; split it first")
-
-
-test_usage.__test__ = False  # the name is no test's; pytest would collect it where it is imported
+        if held[empty] == 0:
+            part[members[part[members] == held.argmax()][-1]] = empty

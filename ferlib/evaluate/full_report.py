@@ -16,7 +16,7 @@ import pandas as pd
 from ferlib import __version__
 from ferlib.common.errors import DatasetError, FerlibError, LabelError
 from ferlib.common.labels import map_labels
-from ferlib.dataset.splits import Dataset, group_copies, held_out
+from ferlib.dataset.splits import Dataset, held_out
 from ferlib.evaluate import label_errors, metrics, subgroups
 from ferlib.evaluate import predictions as evaluate
 from ferlib.evaluate.photographs import detector_name, photo_figures, read_photographs
@@ -120,7 +120,7 @@ def without_twins(predictions: evaluate.Predictions, dataset: Dataset) -> dict[s
     training = dataset.usage == "Training"
     if not training.any() or predictions.usage == "Training":
         return None
-    groups = group_copies(dataset.pixels)
+    groups = dataset.groups
     twin = np.isin(groups[predictions.rows], groups[training])
     facts = _few(predictions, ~twin)
     return None if facts is None else {"twins": int(twin.sum())} | facts

@@ -14,7 +14,7 @@ import pandas as pd
 from ferlib.common.errors import DatasetError, LabelError
 from ferlib.common.files import write_text
 from ferlib.common.labels import map_labels, parse_classes, pick_probabilities
-from ferlib.dataset.splits import Dataset, test_usage
+from ferlib.dataset.splits import Dataset
 from ferlib.evaluate import curves, metrics
 from ferlib.model import calibration
 
@@ -53,7 +53,7 @@ def choose_usage(dataset: Dataset, wanted: str | None = None) -> tuple[str, str]
         raise DatasetError(
             f"the data set has no {wanted} rows; its Usage values are: {', '.join(there) or 'none'}"
         )
-    usage = wanted if wanted in there else test_usage(dataset)
+    usage = wanted if wanted in there else dataset.test_usage
     note = (
         ""
         if usage in (wanted, TEST_USAGE)

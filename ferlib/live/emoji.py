@@ -60,6 +60,9 @@ def place_emoji(image: np.ndarray, emotion: str, box: Sequence[int]) -> None:
     """
     x, y, width, height = box
     side = max(1, round(1.1 * max(width, height)))
-    emoji, canvas = Image.fromarray(load_emoji(emotion, side)), Image.fromarray(image)
-    canvas.paste(emoji, (round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)), emoji)
-    image[:] = np.asarray(canvas)
+    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
+    part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
+    if part.size:
+        emoji, canvas = Image.fromarray(load_emoji(emotion, side)), Image.fromarray(part)
+        canvas.paste(emoji, (min(left, 0), min(top, 0)), emoji)
+        part[:] = np.asarray(canvas)

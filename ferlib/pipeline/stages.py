@@ -149,9 +149,7 @@ def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = 
             raise BadInputError(f"DATA names {data}, which is not a file; give the path of a FER2013 CSV")
         faces = None if data else ensure_faces(names)
         print(f"{reason}: making it from {Path(data).name if data else 'drawn faces'} (notebook 03)")
-        problems = []
-        build.build_dataset(faces, data, names, EXTRA_FACES, SEED, folder, problems)
-        print(*problems, sep="\n", end="\n" if problems else "")
+        build.write_dataset(build.build_dataset(faces, data, names, EXTRA_FACES, SEED), folder)
         inputs = [Path(data)] if data else [faces / "faces.csv"]
         write_stamp(folder, NOTEBOOKS[2], {"DATA": source, "CLASSES": list(names)}, inputs)
     return _with_note(folder)
@@ -183,11 +181,10 @@ def _crop_by_truth(raw: Path, annotations: Path, out: Path, class_names: tuple[s
 
     manifest = read_manifest(raw)
     vott.write_vott(truth.truth_table(manifest), annotations)
-    table, problems = vott.read_vott(annotations)
+    table = vott.read_vott(annotations)
     # label files of an earlier crawl may be there, too
     table = table[table["image"].isin(manifest.loc[manifest["state"] == "ok", "file"])]
-    crop_regions(table, raw, out, class_names, problems=problems)
-    print(*problems, sep="\n", end="\n" if problems else "")
+    crop_regions(table, raw, out, class_names)
 
 
 def _missing(folder: Path, file: Path, names: tuple[str, ...]) -> str | None:

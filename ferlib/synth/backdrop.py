@@ -1,20 +1,29 @@
-"""What stands behind and below a head: backgrounds and shoulders."""
+"""What is behind and below a head: backgrounds and shoulders."""
 
 import cv2
 import numpy as np
 
 from ferlib.synth.anatomy import Face
-from ferlib.synth.features import linear
-from ferlib.synth.grid import noise
+from ferlib.synth.grid import linear, noise
 
 
 def _dull(rng: np.random.Generator, low: int, high: int) -> np.ndarray:
-    """A colour such as walls and things have: RGB between two brightnesses, mixed half with gray."""
+    """A dull colour, such as walls have, in linear light; `low` and `high` limit its RGB."""
     return linear(0.4 * rng.integers(low, high, 3) + 0.6 * rng.integers(low, high))
 
 
 def background(rng: np.random.Generator, kind: str, width: int, height: int) -> np.ndarray:
-    """A blurred background of one of BACKGROUNDS: linear RGB, float32 (height, width, 3)."""
+    """Draw a blurred background.
+
+    Args:
+        rng: Source of the random numbers.
+        kind: One of `ferlib.synth.anatomy.BACKGROUNDS`.
+        width: Width in pixels.
+        height: Height in pixels.
+
+    Returns:
+        Linear RGB, float32 (height, width, 3).
+    """
     shape, span = (height, width), max(width, height)
     first, second = _dull(rng, 60, 235), _dull(rng, 30, 220)
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
@@ -26,12 +35,8 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
         second = first * 0.25
     picture = (first * share[..., None] + second * (1 - share[..., None])).astype(np.float32)
     if kind == "foliage":
-        leaf = linear((rng.integers(40, 90), rng.integers(80, 130), rng.integers(30, 60)))
-        depth = (
-            0.8
-            + 0.6 * noise(rng, shape, span / 22, span / 22)
-            + 0.3 * noise(rng, shape, span / 55, span / 55)
-        )
+        leaf = linear(rng.integers((40, 80, 30), (90, 130, 60)))
+        depth = 0.8 + 0.6 * noise(rng, shape, span / 22) + 0.3 * noise(rng, shape, span / 55)
         picture = leaf * np.maximum(depth, 0.08)[..., None] + 0.1 * picture
     if kind in ("bokeh", "night"):
         picture = picture * (0.5 if kind == "bokeh" else 0.12)
@@ -40,23 +45,33 @@ def background(rng: np.random.Generator, kind: str, width: int, height: int) -> 
             glow = (0.5 * linear(rng.integers(110, 256, 3)) + 0.3).tolist()
             cv2.circle(picture, at, int(span * rng.uniform(0.02, 0.09)), glow, -1)
     if kind in ("window", "shelves"):
-        count = 3 if kind == "window" else 12
-        for _ in range(count):
-            left, top = rng.integers(-width // 4, width), rng.integers(-height // 4, height)
-            wide = int(span * (rng.uniform(0.2, 0.5) if kind == "window" else rng.uniform(0.04, 0.25)))
-            tall = int(span * (rng.uniform(0.3, 0.8) if kind == "window" else rng.uniform(0.08, 0.3)))
-            paint = (linear(rng.integers(190, 256, 3)) if kind == "window" else _dull(rng, 20, 220)).tolist()
-            cv2.rectangle(picture, (int(left), int(top)), (int(left) + wide, int(top) + tall), paint, -1)
-    sigma = {"studio": 0, "wall": 0, "foliage": 0.008, "bokeh": 0.008, "night": 0.008}.get(kind, 0.02) * span
+        window = kind == "window"
+        for _ in range(3 if window else 12):
+            left, top = int(rng.integers(-width // 4, width)), int(rng.integers(-height // 4, height))
+            right = left + int(span * rng.uniform(*((0.2, 0.5) if window else (0.04, 0.25))))
+            bottom = top + int(span * rng.uniform(*((0.3, 0.8) if window else (0.08, 0.3))))
+            paint = linear(rng.integers(190, 256, 3)) if window else _dull(rng, 20, 220)
+            cv2.rectangle(picture, (left, top), (right, bottom), paint.tolist(), -1)
+    sigma = {"studio": 0, "wall": 0, "window": 0.02, "shelves": 0.02}.get(kind, 0.008) * span
     if sigma > 0.3:
         picture = cv2.GaussianBlur(picture, (0, 0), sigma)
     if kind == "wall":
-        picture *= (1 + 0.05 * noise(rng, shape, span / 30, span / 30))[..., None]
+        picture *= (1 + 0.05 * noise(rng, shape, span / 30))[..., None]
     return np.ascontiguousarray(picture, np.float32)
 
 
-def shoulders(canvas: np.ndarray, rng: np.random.Generator, face: Face, centre, per_mm: float) -> None:
-    """Clothed shoulders below a head, drawn on `canvas` (linear RGB, float32)."""
+def shoulders(
+    canvas: np.ndarray, rng: np.random.Generator, face: Face, centre: tuple[float, float], per_mm: float
+) -> None:
+    """Draw clothed shoulders below a head.
+
+    Args:
+        canvas: Linear RGB, float32 (h, w, 3); it is changed.
+        rng: Source of the random numbers.
+        face: The face; its pose and the colour of its clothes are used.
+        centre: Centre of its face box (x, y) in pixels.
+        per_mm: Pixels per mm.
+    """
     a = np.radians(face.roll) * 0.4
     u = np.array([-34, -60, -120, -175, -205, -215, 215, 205, 175, 120, 60, 34, 0])
     v = np.array([112, 124, 140, 158, 190, 400, 400, 190, 158, 140, 124, 112, 138])

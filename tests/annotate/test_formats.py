@@ -1,9 +1,10 @@
-"""COCO, Label Studio and CSV: read, written, and what is done with bad records. VoTT: test_annotations."""
+"""COCO, Label Studio and CSV: read, written, and what is done with bad records. VoTT: test_formats_vott."""
 
 import csv
 import json
 import math
 import shutil
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -12,14 +13,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferlib.annotate import formats
 from ferlib.annotate.crop import crop_regions
-from ferlib.annotate.formats import read_boxes, write_boxes
+from ferlib.annotate.formats import detect_format, read_boxes, read_label_studio, write_boxes
 from ferlib.annotate.formats.fields import emotion_of
 from ferlib.annotate.table import make_table
 from ferlib.common.errors import AnnotationError, BadInputError
 from ferlib.common.images import write_image
 from ferlib.common.labels import SEVEN
+from tests.annotate.captured import captured
 
 NAN = float("nan")
 BOX = ["x", "y", "width", "height"]
@@ -57,7 +58,9 @@ def coco(*boxes, images=None, **annotation):
 
 
 def test_a_coco_file_as_a_tool_writes_it(tmp_path):
-    table, problems = read_boxes(put(tmp_path / "c.json", coco((10.4, 20.5, 30.2, 40), (-5, -5, 20, 20))))
+    table, problems = captured(
+        read_boxes, put(tmp_path / "c.json", coco((10.4, 20.5, 30.2, 40), (-5, -5, 20, 20)))
+    )
     assert problems == []
     assert rows_of(table, "image", *BOX, "emotion", "tags", "image_width") == [
         ["blå dag.jpg", 10, 21, 31, 40, "happy", "Happiness", 640],
@@ -68,10 +71,10 @@ def test_a_coco_file_as_a_tool_writes_it(tmp_path):
 
 def test_coco_polygons_by_their_hull_and_ids_of_any_kind(tmp_path):
     shape = [[10, 10, 50, 12, 30, 60], [8, 20, 9, 21, 10, 10]]
-    table, problems = read_boxes(put(tmp_path / "c.json", coco(bbox=..., segmentation=shape)))
+    table, problems = captured(read_boxes, put(tmp_path / "c.json", coco(bbox=..., segmentation=shape)))
     assert problems == [] and rows_of(table, *BOX)[0] == [8, 10, 42, 50]
     content = coco(image_id="a", images=[{"id": "a", "file_name": "C:\\pics\\x.jpg"}])
-    table, problems = read_boxes(put(tmp_path / "c.json", content))
+    table, problems = captured(read_boxes, put(tmp_path / "c.json", content))
     assert problems == [] and table["image"].tolist() == ["x.jpg", "good.jpg"]
 
 
@@ -105,7 +108,7 @@ BAD_COCO = {
 @pytest.mark.parametrize("case", BAD_COCO)
 def test_a_bad_coco_record_is_named_and_the_others_are_read(tmp_path, case):
     content, line = BAD_COCO[case]
-    table, problems = read_boxes(put(tmp_path / "c.json", content))
+    table, problems = captured(read_boxes, put(tmp_path / "c.json", content))
     assert table["image"].tolist()[-1] == "good.jpg"
     assert problems and problems[0].startswith("c.json: ") and line in problems[0]
     assert str(tmp_path) not in "".join(problems)
@@ -134,7 +137,7 @@ def test_what_we_write_is_what_pycocotools_indexes(tmp_path):
         assert record["image_id"] in images and record["category_id"] in categories
         x, y, w, h = record["bbox"]
         assert record["segmentation"] == [[x, y, x + w, y, x + w, y + h, x, y + h]]
-    again, problems = read_boxes(tmp_path / "c.json")
+    again, problems = captured(read_boxes, tmp_path / "c.json")
     assert problems == [] and again["tags"].tolist() == ["sad|dim", "happy"]
 
 
@@ -159,8 +162,9 @@ GOOD_TASK = task(studio_region(tags=["sad"]), image="good.jpg")
 
 
 def test_percent_become_pixels(tmp_path):
-    table, problems = read_boxes(
-        put(tmp_path / "ls.json", [task(studio_region(), studio_region(12.3, tags=["fear", "x"], id="s"))])
+    table, problems = captured(
+        read_boxes,
+        put(tmp_path / "ls.json", [task(studio_region(), studio_region(12.3, tags=["fear", "x"], id="s"))]),
     )
     assert problems == []
     assert rows_of(table, "image", *BOX, "emotion", "tags", "image_width", "image_height") == [
@@ -169,21 +173,20 @@ def test_percent_become_pixels(tmp_path):
     ]  # fmt: skip
 
 
-@given(
-    st.floats(1, 60),
-    st.floats(1, 60),
-    st.floats(1, 39),
-    st.floats(1, 39),
-    st.integers(100, 3000),
-    st.integers(100, 3000),
-)
-def test_pixels_to_percent_and_back(tmp_path_factory, x, y, w, h, wide, high):
-    folder = tmp_path_factory.getbasetemp()
-    table, problems = read_boxes(put(folder / "p.json", [task(studio_region(x, y, w, h, size=(wide, high)))]))
-    assert problems == []
-    right = [x * wide / 100, y * high / 100, (x + w) * wide / 100, (y + h) * high / 100]
-    row = table.iloc[0]
-    assert np.abs(np.array([row.x, row.y, row.x + row.width, row.y + row.height]) - right).max() <= 0.5001
+percent = st.tuples(st.floats(1, 60), st.floats(1, 60), st.floats(1, 39), st.floats(1, 39))
+
+
+@settings(max_examples=20)
+@given(st.lists(percent, min_size=1, max_size=10), st.integers(100, 3000), st.integers(100, 3000))
+def test_pixels_to_percent_and_back(tmp_path_factory, given_boxes, wide, high):
+    regions = [studio_region(*box, size=(wide, high), id=str(k)) for k, box in enumerate(given_boxes)]
+    file = put(tmp_path_factory.getbasetemp() / "p.json", [task(*regions)])
+    table, problems = captured(read_boxes, file)
+    assert problems == [] and len(table) == len(given_boxes)
+    scale = np.array([wide, high, wide, high]) / 100
+    right = np.array([[x, y, x + w, y + h] for x, y, w, h in given_boxes]) * scale
+    found = np.stack([table.x, table.y, table.x + table.width, table.y + table.height], axis=1)
+    assert np.abs(found - right).max() <= 0.5001
 
 
 @pytest.mark.parametrize("angle", [0, 15, 90, 200, 359])
@@ -192,7 +195,7 @@ def test_a_turned_rectangle_becomes_its_bounding_box(tmp_path, angle):
         (400, 200),
         {"x": 40, "y": 40, "width": 10, "height": 10, "rotation": angle, "rectanglelabels": ["sad"]},
     )
-    table, _ = read_boxes(put(tmp_path / "r.json", [task(studio_region(size=size, value=value))]))
+    table = read_boxes(put(tmp_path / "r.json", [task(studio_region(size=size, value=value))]))
     turn = np.array([[math.cos(math.radians(angle)), -math.sin(math.radians(angle))],
                      [math.sin(math.radians(angle)), math.cos(math.radians(angle))]])  # fmt: skip
     corners = np.array([[0, 0], [40, 0], [0, 20], [40, 20]]) @ turn.T + [160, 80]
@@ -211,7 +214,9 @@ def test_polygons_ellipses_and_choices_for_a_region(tmp_path):
     face = studio_region(id="c", tags=[], type="rectangle")
     choice = {"id": "c", "type": "choices", "value": {"choices": ["surprise"]}}
     whole = {"id": "w", "type": "choices", "value": {"choices": ["good picture"]}}
-    table, problems = read_boxes(put(tmp_path / "m.json", [task(polygon, ellipse, whole, choice, face)]))
+    table, problems = captured(
+        read_boxes, put(tmp_path / "m.json", [task(polygon, ellipse, whole, choice, face)])
+    )
     assert problems == []
     assert rows_of(table, *BOX, "emotion") == [
         [10, 10, 30, 40, "fear"],
@@ -228,13 +233,15 @@ def test_polygons_ellipses_and_choices_for_a_region(tmp_path):
         ("/data/local-files/?d=sets/one/%E7%AC%91%20a.jpg", "笑 a.jpg"),
         ("https://store.example/pics/a%20b.jpg?token=1", "a b.jpg"),
         ("s3://bucket/pics/a.png", "a.png"),
+        ("http://[no-address/pics/a.png?x=1", "a.png"),
+        ("/data/local-files/?d=one/a+b.jpg&x=1", "a b.jpg"),
         ("one/a.jpg", "one/a.jpg"),
         ("C:\\pics\\a.jpg", "a.jpg"),
         ("1a2b3c4d-street.jpg", "1a2b3c4d-street.jpg"),
     ],
 )
 def test_the_picture_of_a_task(tmp_path, address, image):
-    table, problems = read_boxes(put(tmp_path / "t.json", [task(studio_region(), image=address)]))
+    table, problems = captured(read_boxes, put(tmp_path / "t.json", [task(studio_region(), image=address)]))
     assert problems == [] and table["image"].tolist() == [image]
 
 
@@ -242,7 +249,7 @@ def test_the_short_export_says_the_same(tmp_path):
     item = {**studio_region()["value"], "original_width": 200, "original_height": 100}
     short = [{"id": 1, "image": "/data/upload/1/1a2b3c4d-a.jpg", "label": [item], "annotator": 1}]
     long = [task(studio_region(), image="/data/upload/1/1a2b3c4d-a.jpg")]
-    tables = [read_boxes(put(tmp_path / "s.json", content)) for content in (short, long)]
+    tables = [captured(read_boxes, put(tmp_path / "s.json", content)) for content in (short, long)]
     assert tables[0][1] == tables[1][1] == []
     pd.testing.assert_frame_equal(tables[0][0], tables[1][0])
 
@@ -253,10 +260,10 @@ def test_one_persons_labels_of_a_task_that_two_have_done(tmp_path):
               {"result": [studio_region(tags=["sad"])], "completed_by": 3, "was_cancelled": True}]  # fmt: skip
     given_task["annotations"] += others
     file = put(tmp_path / "two.json", [given_task])
-    table, problems = read_boxes(file)
+    table, problems = captured(read_boxes, file)
     assert table["emotion"].tolist() == ["happy"] and "2 annotations; the first is read" in problems[0]
     for who, emotion in ((1, ["happy"]), (2, ["fear"]), ("b@x.org", ["fear"]), (3, [])):
-        table, problems = formats.read_label_studio(file, annotator=who)
+        table, problems = captured(read_label_studio, file, annotator=who)
         assert table["emotion"].tolist() == emotion and problems == []
 
 
@@ -266,7 +273,7 @@ BAD_STUDIO = {
     "word": (task(studio_region(width="wide")), "region 1: width is 'wide', not a number of percent"),
     "negative": (task(studio_region(width=-5)), "region 1: -10×40 pixels, no area"),
     "outside": (task(studio_region(x=120)), "no whole pixel inside"),
-    "no size": (task(studio_region(size=(None, None))), "None×None is no size; percent of it are no pixels"),
+    "no size": (task(studio_region(size=(None, None))), "None×None is no size; percent of it cannot become pixels"),
     "huge": (task(studio_region(size=(10**9, 10**9))), "1000000000×1000000000 is no size"),
     "no region": (task({"value": 3}), "region 1: not a region"),
     "no points": (task(studio_region(value={"points": [], "polygonlabels": ["sad"]})), "x is None, not a number"),
@@ -283,7 +290,7 @@ BAD_STUDIO = {
 @pytest.mark.parametrize("case", BAD_STUDIO)
 def test_a_bad_label_studio_record_is_named_and_the_others_are_read(tmp_path, case):
     content, line = BAD_STUDIO[case]
-    table, problems = read_boxes(put(tmp_path / "ls.json", [content, GOOD_TASK]))
+    table, problems = captured(read_boxes, put(tmp_path / "ls.json", [content, GOOD_TASK]))
     assert "good.jpg" in table["image"].tolist() and len(table) == 1
     assert len(problems) == 1 and problems[0].startswith("ls.json: ") and line in problems[0]
 
@@ -299,7 +306,7 @@ def test_vott_csv_as_vott_writes_it(tmp_path):
             '"a%20b.jpg",50,20,60,60,"sad"',
         ]
     )
-    table, problems = read_boxes(put(tmp_path / "p-export.csv", text.encode()))
+    table, problems = captured(read_boxes, put(tmp_path / "p-export.csv", text.encode()))
     assert problems == []
     assert rows_of(table, "image", *BOX, "emotion", "tags", "image_width") == [
         ["a b.jpg", 10, 21, 31, 39, "happy", "happy|crowd", 0],
@@ -328,7 +335,7 @@ BAD_LINES = {
 def test_a_bad_line_is_named_and_the_others_are_read(tmp_path, case):
     bad, line = BAD_LINES[case]
     text = f"image,xmin,ymin,xmax,ymax,label\na.jpg,1,2,30,40,happy\n{bad}\nc.jpg,1,2,30,40,sad\n"
-    table, problems = read_boxes(put(tmp_path / "v.csv", text.encode()))
+    table, problems = captured(read_boxes, put(tmp_path / "v.csv", text.encode()))
     assert table["image"].tolist() == ["a.jpg", "c.jpg"]
     assert len(problems) == 1 and problems[0].startswith("v.csv: line 3") and line in problems[0]
 
@@ -347,8 +354,8 @@ def test_a_bad_line_is_named_and_the_others_are_read(tmp_path, case):
 def test_what_spreadsheets_make_of_a_csv(tmp_path, encode, form):
     header = {"vott-csv": "image,xmin,ymin,xmax,ymax,label", "csv": "image,x,y,width,height,emotion"}[form]
     file = put(tmp_path / "笑.csv", encode(f"{header}\n笑 脸.jpg,1,2,30,40,happy\n"))
-    assert formats.format_of(file) == form
-    table, problems = read_boxes(file)
+    assert detect_format(file) == form
+    table, problems = captured(read_boxes, file)
     assert problems == [] and rows_of(table, "image", "x", "emotion") == [["笑 脸.jpg", 1, "happy"]]
 
 
@@ -364,10 +371,10 @@ def test_the_csvs_that_other_stages_leave_can_be_read(tmp_path):
         "tags": "Sadness|dim",
     }
     crop_regions(make_table([row]), tmp_path, tmp_path / "out", SEVEN)
-    table, problems = read_boxes(tmp_path / "out" / "faces.csv")
+    table, problems = captured(read_boxes, tmp_path / "out" / "faces.csv")
     assert problems == [] and rows_of(table, "image", *BOX, "emotion", "tags") == [list(row.values())]
     drawn = put(tmp_path / "labels.csv", b"file,emotion,x,y,width,height\np.png,fear,1,2,3,4\n")
-    assert rows_of(read_boxes(drawn)[0], "image", "emotion", "x") == [["p.png", "fear", 1]]
+    assert rows_of(read_boxes(drawn), "image", "emotion", "x") == [["p.png", "fear", 1]]
 
 
 def test_python_and_pandas_read_what_we_write(tmp_path):
@@ -378,7 +385,7 @@ def test_python_and_pandas_read_what_we_write(tmp_path):
     assert plain["image"] == row["image"] and plain["image_width"] == "64"
     pd.testing.assert_frame_equal(
         pd.read_csv(tmp_path / "t.csv", dtype={"image": "str", "emotion": "str", "tags": "str"}),
-        read_boxes(tmp_path / "t.csv")[0],
+        read_boxes(tmp_path / "t.csv"),
         check_dtype=False,
     )
 
@@ -393,29 +400,32 @@ boxes = st.builds(
         image=image, x=x, y=y, width=w, height=h, emotion=emotion_of(tags[0]), tags="|".join(tags),
         image_width=1000, image_height=900,
     ),
-    st.sampled_from(["a.jpg", "a b.png", "sub/ä.jpg", "100%.jpg", "笑#1?.png"]),
+    st.sampled_from(["a.jpg", "a b.png", "sub/ä.jpg", "100%.jpg", "笑#1?.png", "a%20b.jpg"]),
     st.integers(0, 500), st.integers(0, 500), st.integers(1, 400), st.integers(1, 400),
     st.lists(tags, min_size=1, max_size=3),
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(("form", "name"), [("vott", "project"), ("coco", "c.json"), ("csv", "t.csv")])
-@settings(max_examples=40, deadline=None)
+@pytest.mark.parametrize(
+    ("form", "name"), [("vott", "project"), ("vott", "p-export.json"), ("coco", "c.json"), ("csv", "t.csv")]
+)
+@settings(max_examples=25, deadline=None)
 @given(given_rows=st.lists(boxes, min_size=1, max_size=8))
-def test_what_is_written_is_read_again(tmp_path_factory, form, name, given_rows):
-    path = tmp_path_factory.mktemp("round") / name
+def test_what_is_written_is_read_again(form, name, given_rows):
     table = make_table(given_rows).sort_values("image", kind="stable").reset_index(drop=True)
-    write_boxes(table, path, form)
-    assert formats.format_of(path) == form
-    again, problems = read_boxes(path)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / name
+        write_boxes(table, path, form)
+        assert detect_format(path) == form
+        again, problems = captured(read_boxes, path)
     again = again.sort_values("image", kind="stable").reset_index(drop=True)
     assert problems == []
     pd.testing.assert_frame_equal(again, table)
 
 
 NOT_LABELS = {
-    "cut off": ("x.json", json.dumps(coco())[:-30].encode(), "x.json: not whole JSON"),
-    "another JSON": ("x.json", b'{"a": 1}', "x.json: no label format that is known here"),
+    "cut off": ("x.json", json.dumps(coco())[:-30].encode(), "x.json: incomplete or no JSON"),
+    "another JSON": ("x.json", b'{"a": 1}', "x.json: unknown label format; known are vott, vott-csv, coco"),
     "a list of numbers": ("x.json", b"[1, 2]", "x.json: not a Label Studio export"),
     "tasks of another kind": ("x.json", b'[{"text": "hello"}]', "no task has 'data'"),
     "COCO without images": ("x.json", b'{"annotations": []}', "x.json: not a COCO file"),
@@ -427,7 +437,7 @@ NOT_LABELS = {
     "empty": ("x.csv", b"", "not a table of boxes"),
     "a picture": ("x.csv", b"\x89PNG\r\n\x1a\n\x00\xff\xff", "x.csv: "),
     "missing": ("gone.csv", None, "gone.csv: there is no such file or folder"),
-    "an empty folder": (".", None, "no *-asset.json"),
+    "an empty folder": (".", None, "no *-asset.json or *-export.json"),
 }
 
 
@@ -459,7 +469,7 @@ wild = st.recursive(
 )  # fmt: skip
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(wild, wild, wild)
 def test_whatever_stands_in_a_file_gives_boxes_or_named_problems(tmp_path_factory, a, b, c):
     folder = tmp_path_factory.getbasetemp()
@@ -471,7 +481,7 @@ def test_whatever_stands_in_a_file_gives_boxes_or_named_problems(tmp_path_factor
         put(folder / "w2.json", [task(region, c), {"data": a}, task(*([b] if b else []), image="b.jpg")]),
     ]
     for file in files:
-        table, _ = read_boxes(file)
+        table = read_boxes(file)
         assert (table[["x", "y"]] >= 0).all(axis=None) and (table[["width", "height"]] >= 1).all(axis=None)
         assert not any(".." in name.split("/") or name.startswith("/") for name in table["image"])
 
@@ -498,6 +508,6 @@ def test_a_project_moved_to_another_folder_still_opens(tmp_path):
         assert str(tmp_path) not in "".join(
             f.read_text() for f in moved.rglob("*") if f.suffix in (".json", ".csv")
         )
-        table, problems = read_boxes(moved / name)
-        cut = crop_regions(table, moved / "raw", tmp_path / "faces", SEVEN)
-        assert problems == cut.attrs["problems"] == [] and len(cut) == 2
+        table, problems = captured(read_boxes, moved / name)
+        cut, left_out = captured(crop_regions, table, moved / "raw", tmp_path / "faces", SEVEN)
+        assert problems == left_out == [] and len(cut) == 2

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from ferlib import synth
-from ferlib.annotate.formats.vott import read_vott
+from ferlib.annotate.formats.vott import read_project
 from ferlib.common.images import write_image
 from tests.browser import lab as jupyter
 from tests.browser.lab import CHROMIUM, PICTURES, browser_page, jupyterlab, wait_for, write_notebook
@@ -61,7 +61,7 @@ def run_all(page, again=False):
 def labels(project):
     if not (project / "labels").is_dir():
         return []
-    table, _ = read_vott(project / "labels", keep_untagged=True)
+    table = read_project(project / "labels", keep_all=True).table()
     return table[["image", "x", "y", "width", "height", "emotion"]].values.tolist()
 
 

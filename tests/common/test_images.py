@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from PIL import Image
+from PIL import Image, ImageFile, ImageOps
 
 from ferlib.common import images
 from ferlib.common.errors import FerlibError, ImageError
@@ -132,7 +133,17 @@ ODD = {
     "one bit": (encoded(Image.fromarray(np.eye(16, dtype=bool))), of_gray(np.eye(16) * 255), 0),
     "16-bit gray": (encoded(Image.fromarray(RAMP16)), of_gray(RAMP16 // 257), 0),
     "16-bit gray TIFF": (encoded(Image.fromarray(RAMP16), "TIFF"), of_gray(RAMP16 // 257), 0),
-    "16-bit gray, dark": (encoded(Image.fromarray(RAMP16 // 256)), of_gray(np.zeros((16, 16))), 0),
+    "8 bits in 16-bit gray": (encoded(Image.fromarray(RAMP16 // 256)), of_gray(RAMP16 // 256), 0),
+    "12 bits in 16-bit gray": (encoded(Image.fromarray(RAMP16 // 16)), of_gray(RAMP16 // 257), 1),
+    "10 bits in 16-bit RGB": (
+        cv2.imencode(".png", COLORS[:, :, ::-1].astype(np.uint16) * 4)[1].tobytes(), COLORS, 1),
+    "12 bits in 16-bit RGB TIFF": (
+        cv2.imencode(".tiff", COLORS[:, :, ::-1].astype(np.uint16) * 16)[1].tobytes(), COLORS, 1),
+    "float TIFF, 0 to 1": (
+        encoded(Image.fromarray(np.asarray(GRAY, np.float32) / 255), "TIFF"), of_gray(GRAY), 1),
+    "AVIF": (good("AVIF", quality=95, subsampling="4:4:4"), COLORS, 16),
+    "JPEG 2000": (good("JPEG2000"), COLORS, 0),
+    "PPM": (good("PPM"), COLORS, 0),
     "16-bit RGB": (cv2.imencode(".png", COLORS[:, :, ::-1].astype(np.uint16) * 257)[1].tobytes(), COLORS, 0),
     "32-bit TIFF": (encoded(Image.fromarray(RAMP16.astype(np.int32)), "TIFF"), of_gray(RAMP16 // 257), 0),
     "float TIFF, 0 to 255": (encoded(Image.fromarray(np.asarray(GRAY, np.float32)), "TIFF"), of_gray(GRAY), 0),
@@ -290,3 +301,90 @@ def test_jpeg_bytes_are_a_jpeg():
     assert data[:2] == b"\xff\xd8" and Image.open(io.BytesIO(data)).format == "JPEG"
     assert np.abs(images.load_image(data).astype(int) - COLORS)[5:15, 5:25].max() < 8
     assert len(images.encode_jpeg(COLORS, quality=20)) < len(data)
+
+
+HOSTILE = Path(__file__).parents[1] / "cases" / "hostile"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("eps-named.jpg", "PostScript"),
+        ("png-1x24M.png", "1×24000000 pixels; the limits are 32,000 per side"),
+        ("rle-delta.bmp", "24999999×1 pixels"),
+        ("rle-eol.bmp", "24999999×1 pixels"),
+        ("scanbomb-small.jpg", "a JPEG of 301 scans"),
+    ],
+)
+def test_a_hostile_file_is_refused_before_it_is_decoded(monkeypatch, name, line):
+    monkeypatch.setattr(Image.Image, "load", None)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", None)
+    with pytest.raises(ImageError, match=line):
+        images.load_image(HOSTILE / name)
+
+
+def scans(data, count):
+    """A progressive JPEG with its last scan repeated."""
+    last = data.rindex(b"\xff\xda")
+    return data[:last] + data[last:-2] * count + data[-2:]
+
+
+def test_the_scans_of_a_jpeg_are_limited_by_count_and_by_pixels():
+    large = encoded(Image.new("L", (5000, 5000)), "JPEG", progressive=True)
+    assert images.load_image(scans(large, 2)).shape == (5000, 5000, 3)
+    for data in (scans(large, 60), scans(good("JPEG", progressive=True), 300)):
+        with pytest.raises(ImageError, match="far more than any camera writes"):
+            images.load_image(data)
+    assert images.load_image(scans(good("JPEG", progressive=True), 100)).shape == COLORS.shape
+
+
+@pytest.mark.parametrize(
+    ("data", "line"),
+    [
+        (
+            b"P3 1000 900 255 " + b"1 2 3 " * 900_000,
+            "1000×900 pixels, more than the limit of 500,000 for PPM",
+        ),
+        (
+            encoded(Image.new("L", (1, 100))),
+            "1×100 pixels; the limits are 32,000 per side and 64 times the other",
+        ),
+        (encoded(Image.new("1", (40_000, 1000))), "40000×1000 pixels; the limits are 32,000 per side"),
+        (b"%PDF-1.7 and more", "PDF; read are JPEG, PNG"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC, which needs pillow-heif"),
+        (b"\0\0\0\x18ftypisom" + bytes(99), "a video, not a picture"),
+        (b"  <!DOCTYPE html><html>", "a web page, not a picture"),
+    ],
+)
+def test_the_refusal_says_what_the_file_is(data, line):
+    with pytest.raises(ImageError, match=line):
+        images.load_image(data)
+
+
+def test_a_large_file_is_refused_before_it_is_read(tmp_path):
+    with (tmp_path / "large.png").open("wb") as file:
+        file.truncate(images.MAX_BYTES + 1)
+    with pytest.raises(ImageError, match="100,000,001 bytes, more than the limit of 100,000,000"):
+        images.load_image(tmp_path / "large.png")
+
+
+def test_an_unusual_range_of_values_is_said(caplog, tmp_path):
+    file = tmp_path / "scan.png"
+    file.write_bytes(encoded(Image.fromarray(RAMP16 // 16)))
+    images.load_image(file)
+    assert caplog.messages == [f"{file}: its values end at 4080; they are scaled as if 4095 were white"]
+    caplog.clear()
+    file.write_bytes(encoded(Image.fromarray(RAMP16)))
+    images.load_image(file)
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("orientation", range(10))
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "TIFF", "WEBP"])
+def test_exif_turns_as_pillow_does(orientation, kind):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(Image.fromarray(COLORS), kind, exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(data))).convert("RGB")
+    np.testing.assert_array_equal(images.load_image(data), np.asarray(expected))

@@ -92,6 +92,11 @@ def test_system_es_names_are_known(name):
         ("Happiness,REST", ("happy", "rest")),
         (["sad", "anger"], ("sad", "angry")),
         (SEVEN, SEVEN),
+        ("bored, attentive", ("bored", "attentive")),
+        ("高兴,伤心,中性", ("高兴", "伤心", "中性")),
+        ("Freude,Trauer,NEUTRAL", ("Freude", "Trauer", "neutral")),
+        ("e\u0301mu,calme", ("\u00e9mu", "calme")),
+        ("bored+sad,happy", ("sad+bored", "happy")),
     ],
 )
 def test_what_a_classes_parameter_stands_for(given_classes, expected):
@@ -100,7 +105,8 @@ def test_what_a_classes_parameter_stands_for(given_classes, expected):
 
 @pytest.mark.parametrize(
     "wrong",
-    ["", "happy", "happy,", ",", "happy,happy", "happy,happiness", "rest,rest", "happy,bored", "nine",
+    ["", "happy", "happy,", ",", "happy,happy", "happy,happiness", "rest,rest", "bored,Bored", "nine", "bored, bored ",
+     "\u00e9mu,e\u0301mu", "a,b/c", "a,.b", "a,b\\c", "a,b\tc", "a," + 61 * "b", "Straße,STRASSE", "a,b:c",
      "happy+happy,sad", "happy+sad,sad", "happy+rest,sad", "happy+,sad", "happy+surprise", "good=happy,sad",
      [], ["happy"], ("happy", "../../x"), None, 7, ["happy", None]],
 )  # fmt: skip
@@ -138,8 +144,40 @@ def test_the_label_of_an_emotion(emotion, names, label):
 
 @pytest.mark.parametrize("emotion", ["bored", "", None, "not a face", 3])
 def test_an_unknown_emotion_has_no_label(emotion):
+    assert label_of(emotion, SEVEN) is None
+
+
+@pytest.mark.parametrize(
+    ("emotion", "label"), [("BORED", 0), (" bored", 0), ("高兴", 1), ("sad", 2), ("angry", None)]
+)
+def test_names_of_ones_own_have_labels(emotion, label):
+    assert label_of(emotion, ("bored", "高兴", "sad+tired")) == label
+    assert label_of("tired", ("bored", "高兴", "sad+tired")) == 2 and label_of("x", ("bored", REST)) == 1
+
+
+def test_sets_with_nothing_in_common_are_refused():
+    with pytest.raises(LabelError, match=r"have nothing in common with angry, .*map the names"):
+        map_labels([0, 1], ("bored", "高兴"), SEVEN)
+    assert map_labels([0, 1, 2], ("bored", "happy", "sad"), SEVEN).tolist() == [-1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ("Freude=happy, Trauer = sad", {"Freude": "happy", "Trauer": "sad"}),
+        ("高兴=Happiness,开心=happy,", {"高兴": "happy", "开心": "happy"}),
+        ("anger=Wut", {"angry": "Wut"}),
+    ],
+)
+def test_a_mapping_of_names(text, expected):
+    assert labels.parse_names(text) == expected
+
+
+@pytest.mark.parametrize("text", ["happy", "a=", "=b", "a=b,a=c", "a=b/c", "a=b,anger=x,angry=y"])
+def test_a_mapping_without_sense_is_refused(text):
     with pytest.raises(LabelError):
-        label_of(emotion, SEVEN)
+        labels.parse_names(text)
 
 
 @given(any_set, st.sampled_from(SEVEN))

@@ -1,6 +1,5 @@
 """The audit finds what was planted, and nothing else."""
 
-import os
 import re
 
 import cv2
@@ -9,17 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferlib.common import images, labels
-from ferlib.dataset import audit, audit_page, build
-from ferlib.dataset.splits import Dataset, group_copies, join, split
-
-USAGES = build.USAGES
+from ferlib.common import images
+from ferlib.dataset import audit, audit_page
+from ferlib.dataset.splits import USAGES, Dataset, split
 
 
 @pytest.fixture(scope="module")
-def drawn():
-    """210 drawn faces, none a copy of another, in three parts."""
-    return split(build.from_drawn(210, 5, labels.SEVEN), seed=5)
+def parts(drawn):
+    """140 drawn faces, none a copy of another, in three parts."""
+    return split(drawn, seed=5)
 
 
 def with_row(data, pixels, label, usage):
@@ -52,30 +49,32 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_a_near_copy_is_found_and_only_it(drawn, change):
-    row = first(drawn, "Training")
-    found = audit.audit(with_row(drawn, CHANGES[change](drawn.pixels[row]), drawn.labels[row], "PublicTest"))
-    assert found.near.tolist() == [[row, len(drawn)]]
+def test_a_near_copy_is_found_and_only_it(parts, change):
+    row = first(parts, "Training")
+    found = audit.audit_dataset(
+        with_row(parts, CHANGES[change](parts.pixels[row]), parts.labels[row], "PublicTest")
+    )
+    assert found.near.tolist() == [[row, len(parts)]]
     assert not found.copies.any() and not found.blank.any()
-    assert np.flatnonzero(found.near_twins("PublicTest")).tolist() == [len(drawn)]
+    assert np.flatnonzero(found.near_twins("PublicTest")).tolist() == [len(parts)]
     assert not found.twins("PublicTest").any()
     assert np.flatnonzero(found.leaks()).tolist() == [row]
 
 
-def test_drawn_faces_are_no_copies_of_each_other(drawn):
-    found = audit.audit(drawn)
+def test_drawn_faces_are_no_copies_of_each_other(parts):
+    found = audit.audit_dataset(parts)
     assert len(found.near) == 0 and not found.copies.any() and found.conflicts == []
-    assert not found.leaks().any() and len(audit.drop_leaks(found)) == len(drawn)
+    assert not found.leaks().any() and len(audit.drop_leaks(found)) == len(parts)
 
 
-def test_exact_copies_twins_and_disputes(drawn):
-    train, public = first(drawn, "Training"), first(drawn, "PublicTest")
-    wrong = (drawn.labels[train] + 1) % 7
-    data = with_row(drawn, drawn.pixels[train], drawn.labels[train], "Training")  # a copy in its own part
-    data = with_row(data, drawn.pixels[train], wrong, "Training")  # and one with another label
-    data = with_row(data, drawn.pixels[public], drawn.labels[public], "Training")  # a leak
-    found = audit.audit(data)
-    n = len(drawn)
+def test_exact_copies_twins_and_disputes(parts):
+    train, public = first(parts, "Training"), first(parts, "PublicTest")
+    wrong = (parts.labels[train] + 1) % 7
+    data = with_row(parts, parts.pixels[train], parts.labels[train], "Training")  # a copy in its own part
+    data = with_row(data, parts.pixels[train], wrong, "Training")  # and one with another label
+    data = with_row(data, parts.pixels[public], parts.labels[public], "Training")  # a leak
+    found = audit.audit_dataset(data)
+    n = len(parts)
     assert np.flatnonzero(found.copies).tolist() == [n, n + 1, n + 2]
     assert [group.tolist() for group in found.conflicts] == [[train, n, n + 1]]
     assert np.flatnonzero(found.twins("PublicTest")).tolist() == [public]
@@ -85,16 +84,16 @@ def test_exact_copies_twins_and_disputes(drawn):
     assert len(cleaned) == n + 3 - 4
     for usage in USAGES[1:]:
         assert np.array_equal(cleaned.part(usage).pixels, data.part(usage).pixels)
-    again = audit.audit(cleaned)
+    again = audit.audit_dataset(cleaned)
     assert not again.leaks().any() and not again.disputed().any()
 
 
-def test_a_dispute_between_parts_takes_the_training_row(drawn):
-    public = first(drawn, "PublicTest")
-    data = with_row(drawn, drawn.pixels[public], (drawn.labels[public] + 1) % 7, "Training")
-    found = audit.audit(data)
-    assert np.flatnonzero(found.disputed()).tolist() == [len(drawn)]
-    assert (audit.drop_leaks(found).usage == "PublicTest").sum() == (drawn.usage == "PublicTest").sum()
+def test_a_dispute_between_parts_takes_the_training_row(parts):
+    public = first(parts, "PublicTest")
+    data = with_row(parts, parts.pixels[public], (parts.labels[public] + 1) % 7, "Training")
+    found = audit.audit_dataset(data)
+    assert np.flatnonzero(found.disputed()).tolist() == [len(parts)]
+    assert (audit.drop_leaks(found).usage == "PublicTest").sum() == (parts.usage == "PublicTest").sum()
 
 
 @pytest.mark.parametrize(
@@ -107,16 +106,16 @@ def test_a_dispute_between_parts_takes_the_training_row(drawn):
         (np.tile(np.linspace(0, 40, 48), (48, 1)), False),
     ],
 )
-def test_blank_pictures(drawn, pixels, blank):
-    found = audit.audit(with_row(drawn, pixels.astype(np.uint8), 0, "Training"))
-    assert found.blank.tolist() == [False] * len(drawn) + [blank]
+def test_blank_pictures(parts, pixels, blank):
+    found = audit.audit_dataset(with_row(parts, pixels.astype(np.uint8), 0, "Training"))
+    assert found.blank.tolist() == [False] * len(parts) + [blank]
 
 
-def test_blank_pictures_are_no_near_copies_of_each_other(drawn):
+def test_blank_pictures_are_no_near_copies_of_each_other(parts):
     data = with_row(
-        with_row(drawn, np.full((48, 48), 9, np.uint8), 0, "Training"), drawn.pixels[0] * 0, 1, "Training"
+        with_row(parts, np.full((48, 48), 9, np.uint8), 0, "Training"), parts.pixels[0] * 0, 1, "Training"
     )
-    assert len(audit.audit(data).near) == 0
+    assert len(audit.audit_dataset(data).near) == 0
 
 
 @settings(max_examples=25, deadline=None)
@@ -138,38 +137,39 @@ def test_every_pair_is_compared_and_named_once(seed, n):
     assert sorted(audit.near_copies(pixels, 0.9).tolist()) == expected
 
 
-def test_blocks_of_rows_join(monkeypatch, drawn):
-    data = join([drawn, drawn.select(np.arange(0, 210, 30))])
-    data.pixels[-7:, 0, 0] ^= 1
-    whole = audit.near_copies(data.pixels)
-    monkeypatch.setattr(audit, "_ROWS", 16)
-    assert sorted(audit.near_copies(data.pixels).tolist()) == sorted(whole.tolist())
-    assert len(whole) == 7
+def test_pairs_in_different_blocks_of_rows_are_found():
+    """More rows than are compared at once; pairs within a block, across blocks and at their ends."""
+    pixels = np.random.default_rng(0).integers(0, 256, (2200, 48, 48)).astype(np.uint8)
+    expected = [[0, 1], [5, 2199], [1022, 1023], [1024, 2048], [1500, 1600]]
+    for first, second in expected:
+        pixels[second] = pixels[first]
+        pixels[second, 0, 0] ^= 1
+    assert sorted(audit.near_copies(pixels).tolist()) == expected
 
 
-def test_no_face_and_one_face():
+def test_no_face_and_one_face(parts):
     empty = Dataset(np.zeros((0, 48, 48), np.uint8), np.zeros(0, np.int64), np.zeros(0, "<U11"))
-    found = audit.audit(empty)
+    found = audit.audit_dataset(empty)
     assert dict(audit.summary(found))["faces"] == 0 and len(audit.drop_leaks(found)) == 0
-    one = build.from_drawn(1, 0, labels.SEVEN)
+    one = parts.part("Training").select(np.arange(1))
     assert audit.imbalance(one)[2] == float("inf")
-    assert len(audit.drop_leaks(audit.audit(one))) == 1
+    assert len(audit.drop_leaks(audit.audit_dataset(one))) == 1
 
 
-def test_counts_of_classes(drawn):
-    assert sum(sum(counts) for _, counts in audit.balance(drawn)) == 210
-    two = drawn.with_classes(("happy", "rest"))
+def test_counts_of_classes(parts):
+    assert sum(sum(counts) for _, counts in audit.balance(parts)) == 140
+    two = parts.with_classes(("happy", "rest"))
     most, least, times = audit.imbalance(two)
     counts = two.part("Training").counts()
     assert (most, least) == ("rest", "happy") and times == counts[1] / counts[0]
 
 
-def test_the_page_holds_counts_and_pictures_and_loads_nothing(drawn, tmp_path):
-    train = first(drawn, "Training")
-    data = with_row(drawn, drawn.pixels[train], (drawn.labels[train] + 1) % 7, "PublicTest")
-    data = with_row(data, CHANGES["brighter"](drawn.pixels[train + 1]), 0, "PublicTest")
+def test_the_page_holds_counts_and_pictures_and_loads_nothing(parts, tmp_path):
+    train = first(parts, "Training")
+    data = with_row(parts, parts.pixels[train], (parts.labels[train] + 1) % 7, "PublicTest")
+    data = with_row(data, CHANGES["brighter"](parts.pixels[train + 1]), 0, "PublicTest")
     data = with_row(data, np.zeros((48, 48), np.uint8), 0, "Training")
-    audit_page.write_page(audit.audit(data), tmp_path / "page.html", "<my> data", most=1)
+    audit_page.write_page(audit.audit_dataset(data), tmp_path / "page.html", "<my> data", max_examples=1)
     text = (tmp_path / "page.html").read_text("utf-8")
     assert "&lt;my&gt; data" in text and "<my>" not in text
     assert text.count("<img") == 5  # disputed 1, exact twin 1, near pair 2, blank 1
@@ -178,15 +178,13 @@ def test_the_page_holds_counts_and_pictures_and_loads_nothing(drawn, tmp_path):
 
 
 @pytest.mark.real
-@pytest.mark.skipif(not os.environ.get("FERLIB_FER2013"), reason="FERLIB_FER2013 is not set")
-def test_the_shared_file():
-    found = audit.audit(build.read_data(os.environ["FERLIB_FER2013"]))
+def test_the_shared_file(real):
+    found = audit.audit_dataset(real)
     assert len(found.dataset) == 32_298
     assert found.copies.sum() == 1_530 and len(found.conflicts) == 46
     assert found.twins("PublicTest").sum() == 279
     assert 2_150 < len(found.near) < 2_300 and found.blank.sum() == 14
     cleaned = audit.drop_leaks(found)
     assert (cleaned.usage == "PublicTest").sum() == 3_589
-    groups = group_copies(cleaned.pixels)
     training = cleaned.usage == "Training"
-    assert not np.isin(groups[~training], groups[training]).any()
+    assert not np.isin(cleaned.groups[~training], cleaned.groups[training]).any()

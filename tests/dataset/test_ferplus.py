@@ -3,6 +3,7 @@
 import os
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,7 @@ from ferlib.common import labels
 from ferlib.common.errors import BadInputError, DatasetError, LabelError
 from ferlib.common.labels import EIGHT, SEVEN
 from ferlib.dataset import build, ferplus
-from ferlib.dataset.fer2013 import USAGES
+from ferlib.dataset.splits import USAGES
 
 HAPPY, SAD, ANGRY, NEUTRAL, CONTEMPT = (
     EIGHT.index(n) for n in ("happy", "sad", "angry", "neutral", "contempt")
@@ -57,10 +58,9 @@ def test_the_majority(votes, label):
         (row(neutral=5, contempt=5), {"contempt": "ignore"}, NEUTRAL),
         (row(unknown=6, anger=4), {"unknown": "drop"}, -1),
         (row(unknown=6, anger=4), {"unknown": "ignore"}, ANGRY),
-        (row(anger=5, sadness=1, fear=1, surprise=1, disgust=1, neutral=1), {"outliers": True}, -1),
     ],
 )
-def test_what_is_asked_for_contempt_unknown_and_single_votes(votes, handling, label):
+def test_handling_of_contempt_and_unknown(votes, handling, label):
     assert ferplus.majority_labels(np.array([votes]), **handling).tolist() == [label]
 
 
@@ -69,7 +69,7 @@ def test_what_is_asked_for_contempt_unknown_and_single_votes(votes, handling, la
     [
         (row(happiness=10), {}, {"happy": 1}),
         (row(happiness=6, surprise=3, NF=1), {}, {"happy": 2 / 3, "surprise": 1 / 3}),
-        (row(happiness=6, surprise=3, fear=1), {"outliers": True}, {"happy": 0.6, "surprise": 0.3, "fear": 0.1}),
+        (row(happiness=6, surprise=3, fear=1), {}, {"happy": 2 / 3, "surprise": 1 / 3}),
         (row(neutral=4, sadness=4, unknown=2), {}, {"neutral": 0.5, "sad": 0.5}),
         (row(neutral=4, unknown=6), {}, None),
         (row(neutral=4, unknown=6), {"unknown": "ignore"}, {"neutral": 1}),
@@ -144,8 +144,8 @@ def write_votes(path, usage, votes):
     path.write_text("\n".join(["Usage,Image name," + ",".join(ferplus.VOTES), *lines]) + "\n")
 
 
-def test_faces_under_their_majority(tmp_path):
-    faces = build.from_drawn(6, 1, SEVEN).with_usage(np.array(["Training"] * 4 + ["PublicTest"] * 2))
+def test_faces_under_their_majority(tmp_path, drawn):
+    faces = drawn.select(np.arange(6)).with_usage(np.array(["Training"] * 4 + ["PublicTest"] * 2))
     build.write_fer2013(faces, tmp_path / "fer2013.csv")
     votes = [
         row(happiness=9),
@@ -156,18 +156,20 @@ def test_faces_under_their_majority(tmp_path):
         row(unknown=8),
     ]
     write_votes(tmp_path / "votes.csv", faces.usage, votes)
-    made = ferplus.read_voted(tmp_path / "fer2013.csv", tmp_path / "votes.csv")
+    same, counted = ferplus.read_voted(tmp_path / "fer2013.csv", tmp_path / "votes.csv")
+    assert np.array_equal(same.pixels, faces.pixels) and counted.tolist() == votes
+    made = ferplus.relabel(same, counted)
     assert made.class_names == EIGHT and made.labels.tolist() == [HAPPY, CONTEMPT, ANGRY]
     assert np.array_equal(made.pixels, faces.pixels[[0, 2, 4]])
     assert made.usage.tolist() == ["Training", "Training", "PublicTest"]
-    seven = ferplus.read_voted(tmp_path, tmp_path / "votes.csv", contempt="drop")
+    seven = ferplus.relabel(*ferplus.read_voted(tmp_path, tmp_path / "votes.csv"), contempt="drop")
     assert seven.class_names == SEVEN and seven.labels.tolist() == [HAPPY, ANGRY]
     with pytest.raises(DatasetError, match="5 rows of votes"):
         ferplus.relabel(faces, np.array(votes[:5]))
 
 
-def test_votes_do_not_go_with_class_folders(tmp_path):
-    faces = build.from_drawn(7, 1, SEVEN)
+def test_votes_do_not_go_with_class_folders(tmp_path, drawn):
+    faces = drawn.select(np.arange(7))
     build.write_splits(faces, tmp_path)
     write_votes(tmp_path / "votes.csv", faces.usage, [row(happiness=9)] * 7)
     with pytest.raises(DatasetError, match="not with class folders"):
@@ -184,8 +186,8 @@ def test_votes_do_not_go_with_class_folders(tmp_path):
         (lambda text: "", "no column"),
     ],
 )
-def test_bad_files_of_votes(tmp_path, change, words):
-    faces = build.from_drawn(4, 1, SEVEN).with_usage(np.array(["Training"] * 2 + ["PublicTest"] * 2))
+def test_bad_files_of_votes(tmp_path, drawn, change, words):
+    faces = drawn.select(np.arange(4)).with_usage(np.array(["Training"] * 2 + ["PublicTest"] * 2))
     write_votes(tmp_path / "votes.csv", faces.usage, [row(happiness=9)] * 4)
     assert len(ferplus.read_votes(tmp_path / "votes.csv", faces)) == 4
     (tmp_path / "votes.csv").write_text(change((tmp_path / "votes.csv").read_text()))
@@ -195,19 +197,11 @@ def test_bad_files_of_votes(tmp_path, change, words):
         ferplus.read_votes(tmp_path / "none.csv", faces)
 
 
-@pytest.fixture(scope="module")
-def real():
-    """(usage str (35887,), votes int64 (35887, 10)) of the real file."""
-    import pandas as pd
-
-    table = pd.read_csv(os.environ["FERLIB_FERPLUS"])
-    return table["Usage"].to_numpy(), table[list(ferplus.VOTES)].to_numpy()
-
-
 @pytest.mark.real
 @pytest.mark.skipif(not os.environ.get("FERLIB_FERPLUS"), reason="FERLIB_FERPLUS is not set")
-def test_the_real_votes(real):
-    usage, votes = real
+def test_the_real_votes():
+    table = pd.read_csv(os.environ["FERLIB_FERPLUS"])
+    usage, votes = table["Usage"].to_numpy(), table[list(ferplus.VOTES)].to_numpy()
     assert (votes[:, -1] == 10).sum() == 176
     emotions, total = votes[:, :8].max(axis=1), votes.sum(axis=1)
     assert (2 * emotions > total).mean() == pytest.approx(0.76, abs=0.005)
@@ -216,23 +210,17 @@ def test_the_real_votes(real):
     found = ferplus.majority_labels(votes)
     assert [(found[usage == u] >= 0).sum() for u in USAGES] == [25_060, 3_199, 3_153]
     assert ferplus.majority_labels(votes, contempt="drop").max() == 6
-    assert (ferplus.majority_labels(votes, outliers=True) >= 0).mean() == pytest.approx(0.76, abs=0.005)
     shares, use = ferplus.soft_labels(votes)
     assert not use[votes[:, -1] == 10].any() and use.mean() > 0.98
     assert np.allclose(shares[use].sum(axis=1), 1, atol=1e-6)
 
 
 @pytest.mark.real
-@pytest.mark.skipif(
-    not (os.environ.get("FERLIB_FERPLUS") and os.environ.get("FERLIB_FER2013")),
-    reason="FERLIB_FERPLUS or FERLIB_FER2013 is not set",
-)
-def test_the_real_faces_under_their_votes():
-    made = ferplus.read_voted(os.environ["FERLIB_FER2013"], os.environ["FERLIB_FERPLUS"], contempt="drop")
-    plain = build.read_fer2013(os.environ["FERLIB_FER2013"])
+def test_the_real_faces_under_their_votes(real, real_votes):
+    made = ferplus.relabel(real, real_votes, contempt="drop")
     assert made.part("PublicTest").counts().sum() == 3_186
     # the same faces: most labels agree, which they would not if a row had slipped
-    codes = {face.tobytes(): label for face, label in zip(plain.pixels, plain.labels, strict=True)}
+    codes = {face.tobytes(): label for face, label in zip(real.pixels, real.labels, strict=True)}
     same = [
         codes[face.tobytes()] == label for face, label in zip(made.pixels[::9], made.labels[::9], strict=True)
     ]

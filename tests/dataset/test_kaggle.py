@@ -3,10 +3,10 @@
 import sys
 import types
 
+import numpy as np
 import pytest
 import requests
 
-from ferlib.common import labels
 from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.dataset import build
 from ferlib.dataset import kaggle as fetch
@@ -33,16 +33,16 @@ def kaggle(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["icml_face_data.csv", "fer2013/fer2013.csv"])
-def test_the_contests_csv(kaggle, tmp_path, name):
+def test_the_contests_csv(kaggle, tmp_path, drawn, name):
     (tmp_path / name).parent.mkdir(exist_ok=True)
-    build.write_fer2013(build.from_drawn(7, 1, labels.SEVEN), tmp_path / name)
+    build.write_fer2013(drawn.select(np.arange(7)), tmp_path / name)
     asked = kaggle(tmp_path)
     assert fetch.fetch_fer2013() == tmp_path / name
     assert asked == [fetch.CONTEST] and len(build.read_data(fetch.fetch_fer2013())) == 7
 
 
-def test_the_mirrors_folders(kaggle, tmp_path):
-    build.write_splits(build.from_drawn(7, 1, labels.SEVEN), tmp_path)
+def test_the_mirrors_folders(kaggle, tmp_path, drawn):
+    build.write_splits(drawn.select(np.arange(7)), tmp_path)
     (tmp_path / "train.csv").unlink()
     asked = kaggle(tmp_path)
     assert len(build.read_data(fetch.fetch_fer2013("mirror"))) == 7 and asked == ["msambare/fer2013"]

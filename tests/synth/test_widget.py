@@ -44,7 +44,7 @@ def test_a_prototype_from_the_menu_sets_every_slider(sliders):
 
 
 def test_an_unknown_unit_is_refused(sliders):
-    with pytest.raises(BadInputError, match="no slider for AU99"):
+    with pytest.raises(BadInputError, match="unknown action unit 99; known are 1, 2"):
         sliders.set_aus({99: 1.0})
 
 

@@ -28,6 +28,7 @@ def make_photos(folder: Path, count: int) -> None:
     """`count` JPEG photos: the same forty drawings, each picture file with bytes of its own."""
     from ferlib import synth
     from ferlib.annotate import formats
+    from ferlib.annotate.table import make_table
     from ferlib.common import images
 
     rng = np.random.default_rng(0)
@@ -43,14 +44,14 @@ def make_photos(folder: Path, count: int) -> None:
             dx, dy = rng.integers(-6, 7, 2)
             row = {"image": name, "x": x + dx, "y": y + dy, "width": w, "height": h, "emotion": "happy"}
             rows.append(row | {"image_width": width, "image_height": height})
-    formats.write_box_csv(formats.make_table(rows), folder.parent / "boxes.csv")
+    formats.write_box_csv(make_table(rows), folder.parent / "boxes.csv")
 
 
 def ours(folder: Path, out: Path, first: int, last: int) -> tuple[int, float, float]:
     from ferlib.annotate import formats
     from ferlib.common import labels
 
-    table, _ = formats.read_box_csv(folder.parent / "boxes.csv")
+    table = formats.read_box_csv(folder.parent / "boxes.csv")
     table = table[first * FACES : last * FACES]
     started, cpu = time.perf_counter(), time.process_time()
     done = crop_regions(table, folder, out, labels.SEVEN)

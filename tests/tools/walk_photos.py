@@ -19,6 +19,7 @@ import pandas as pd
 from ferlib import crawl
 from ferlib.annotate import formats
 from ferlib.annotate.crop import crop_regions
+from ferlib.annotate.table import make_table
 from ferlib.common import images, labels
 from ferlib.common.errors import FerlibError
 from ferlib.detect import detector as faces
@@ -69,9 +70,8 @@ def crop_with(name: str, raw: Path, emotions: pd.Series, out: Path) -> dict[str,
         counts.append(len(found))
         box = dict(zip(("x", "y", "width", "height"), (found or [(0, 0, width, height)])[0], strict=True))
         rows.append({"image": file, **box, "emotion": emotion, "image_width": width, "image_height": height})
-    formats.write_vott(formats.make_table(rows), out / "annotations")
-    table, problems = formats.read_vott(out / "annotations")
-    cut = crop_regions(table, raw, out / "faces", labels.SEVEN, problems=problems)
+    formats.write_vott(make_table(rows), out / "annotations")
+    cut = crop_regions(formats.read_vott(out / "annotations"), raw, out / "faces", labels.SEVEN)
     found = pd.Series(counts)
     return {
         "detector": name,
@@ -80,7 +80,7 @@ def crop_with(name: str, raw: Path, emotions: pd.Series, out: Path) -> dict[str,
         "none": int((found == 0).sum()),
         "faces": int(found.sum()),
         "crops": len(cut),
-        "problems": len(problems),
+        "problems": len(rows) - len(cut),
     }
 
 

@@ -1,12 +1,11 @@
-"""Labelled boxes: label files of other tools on one side, one table (see `ferlib.annotate.table`) on the other.
+"""Label files of other tools, read into a table of boxes (see `ferlib.annotate.table`) and written from it.
 
-A format is one function that reads it, `read_…(path) -> (table, problems)`, and stands in `READERS`; one that
-can be written has a `write_…(table, path)` in `WRITERS`. A record that cannot be used is left out and named in
-`problems`; it never stops the others.
+A format is one function that reads it, in `READERS`, and, if it can be written, one in `WRITERS`. A record
+that cannot be used is left out with a warning of the logger "ferlib"; it never stops the others.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -15,76 +14,75 @@ from ferlib.annotate.formats.box_csv import VOTT_COLUMNS, read_box_csv, read_vot
 from ferlib.annotate.formats.coco import read_coco, write_coco
 from ferlib.annotate.formats.fields import read_json, read_text
 from ferlib.annotate.formats.label_studio import read_label_studio
-from ferlib.annotate.formats.vott import asset_ids, asset_notes, read_vott, write_vott, write_vott_export
-from ferlib.annotate.table import COLUMNS, NO_FACE, boxes_of, compare, make_table, picture_name
-from ferlib.common.errors import AnnotationError, BadInputError
+from ferlib.annotate.formats.vott import read_vott, write_vott
+from ferlib.annotate.table import ImageSizes
+from ferlib.common.errors import AnnotationError, check_choice
 
-__all__ = [
-    "COLUMNS",
-    "NO_FACE",
-    "READERS",
-    "WRITERS",
-    "asset_ids",
-    "asset_notes",
-    "boxes_of",
-    "compare",
-    "format_of",
-    "make_table",
-    "picture_name",
-    "read_box_csv",
-    "read_boxes",
-    "read_coco",
-    "read_label_studio",
-    "read_vott",
-    "read_vott_csv",
-    "write_box_csv",
-    "write_boxes",
-    "write_coco",
-    "write_vott",
-    "write_vott_export",
-]
-
-READERS = {
+READERS: dict[str, Callable[..., pd.DataFrame]] = {
     "vott": read_vott,
     "vott-csv": read_vott_csv,
     "coco": read_coco,
     "label-studio": read_label_studio,
     "csv": read_box_csv,
 }
-"""Every format that can be read: its name, and the function that gives `(table, problems)`."""
+"""The formats that can be read: name to the function that takes a path and returns a table of boxes."""
 
-WRITERS = {"vott": write_vott, "coco": write_coco, "csv": write_box_csv}
-"""Every format that can be written: its name, and the function that takes `(table, path, image_sizes)`."""
+WRITERS: dict[str, Callable] = {"vott": write_vott, "coco": write_coco, "csv": write_box_csv}
+"""The formats that can be written: name to the function that takes (table, path, image_sizes)."""
 
 
-def read_boxes(path: str | os.PathLike, form: str | None = None) -> tuple[pd.DataFrame, list[str]]:
-    """The boxes of a label file or project of any format in `READERS`: `(table, problems)`.
+def read_boxes(path: str | os.PathLike, label_format: str | None = None) -> pd.DataFrame:
+    """Read the boxes of a label file or project of any format in `READERS`.
 
-    `form` is the format's name; without it `format_of` looks. Raises BadInputError for an unknown name, and
-    AnnotationError where nothing can be read.
+    A record that cannot be used is left out, with a warning.
+
+    Args:
+        path: The file, or the folder of a VoTT project.
+        label_format: The name of the format; by default `detect_format` finds it.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        BadInputError: An unknown name of a format.
+        AnnotationError: The path is missing, or nothing in it can be read.
     """
-    form = format_of(path) if form is None else form
-    if form not in READERS:
-        raise BadInputError(f"no label format named {form!r}; there are {', '.join(READERS)}")
-    return READERS[form](path)
+    if label_format is None:
+        label_format = detect_format(path)
+    check_choice("label format", label_format, READERS)
+    return READERS[label_format](path)
 
 
 def write_boxes(
-    table: pd.DataFrame,
-    path: str | os.PathLike,
-    form: str,
-    image_sizes: Mapping[str, tuple[int, int]] | None = None,
+    table: pd.DataFrame, path: str | os.PathLike, label_format: str, image_sizes: ImageSizes | None = None
 ) -> None:
-    """Write a table of boxes as `form`: `"vott"` (path is a folder), `"coco"` or `"csv"` (path is a file)."""
-    if form not in WRITERS:
-        raise BadInputError(f"no label format named {form!r} can be written; there are {', '.join(WRITERS)}")
-    WRITERS[form](table, path, image_sizes)
+    """Write a table of boxes in one of the formats in `WRITERS`.
+
+    Args:
+        table: A table of boxes (see `ferlib.annotate.table`).
+        path: The file; for "vott" a folder, or the file `<project>-export.json`.
+        label_format: The name of the format.
+        image_sizes: (width, height) of pictures by name; it overrides the table's own sizes.
+
+    Raises:
+        BadInputError: An unknown name of a format.
+        AnnotationError: A picture's name leads outside the folder of pictures.
+    """
+    check_choice("label format for writing", label_format, WRITERS)
+    WRITERS[label_format](table, path, image_sizes)
 
 
-def format_of(path: str | os.PathLike) -> str:
-    """The name of a label file's format, from what stands in it; a folder is a VoTT project.
+def detect_format(path: str | os.PathLike) -> str:
+    """Detect the format of a label file by its content; a folder is a VoTT project.
 
-    Raises AnnotationError for a file that is none of them, or is missing.
+    Args:
+        path: The file or folder.
+
+    Returns:
+        The name of the format in `READERS`.
+
+    Raises:
+        AnnotationError: The path is missing, or its format is unknown.
     """
     path = Path(path)
     if path.is_dir():
@@ -97,8 +95,7 @@ def format_of(path: str | os.PathLike) -> str:
     content = read_json(path)
     if isinstance(content, list):
         return "label-studio"
-    if isinstance(content, dict) and "annotations" in content:
-        return "coco"
-    if isinstance(content, dict) and ("asset" in content or "assets" in content):
-        return "vott"
-    raise AnnotationError(f"{path.name}: no label format that is known here ({', '.join(READERS)})")
+    for key, label_format in {"annotations": "coco", "asset": "vott", "assets": "vott"}.items():
+        if isinstance(content, dict) and key in content:
+            return label_format
+    raise AnnotationError(f"{path.name}: unknown label format; known are {', '.join(READERS)}")

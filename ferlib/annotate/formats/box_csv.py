@@ -1,138 +1,131 @@
-"""Tables of boxes as CSV: our own columns, and the ones that VoTT exports."""
+"""Tables of boxes as CSV: ferlib's own columns, and those of VoTT's CSV export."""
 
 import csv
 import io
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import unquote
 
 import pandas as pd
 
-from ferlib.annotate.formats.fields import (
-    box_of,
-    box_row,
-    clean_tags,
-    emotion_of,
-    existing_file,
-    number,
-    picture_size,
-    read_text,
-    short,
-    untagged_row,
-)
-from ferlib.annotate.table import COLUMNS, make_table, picture_name
+from ferlib.annotate.formats import fields
+from ferlib.annotate.table import BOX, COLUMNS, ImageSizes, Records, clean_image_name
 from ferlib.common.errors import AnnotationError
 from ferlib.common.files import write_text
 
 VOTT_COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "label")
+"""The columns of VoTT's CSV export."""
 
 
-def read_vott_csv(path: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
-    """The boxes of VoTT's CSV export (`image,xmin,ymin,xmax,ymax,label`): `(table, problems)`.
+def read_vott_csv(path: str | os.PathLike) -> pd.DataFrame:
+    """Read VoTT's CSV export (`image,xmin,ymin,xmax,ymax,label`).
 
-    VoTT writes a row for each tag of a region: rows that follow each other with the same picture and the
-    same corners are one box with several tags. VoTT writes names percent-encoded (`a%20b.jpg`). The file
-    knows no picture sizes. Bad rows are left out and named with their line. Raises AnnotationError where
-    `path` is missing or has other columns.
+    VoTT writes one row per tag of a region: consecutive rows with the same picture and the same corners are
+    one box with several tags. VoTT writes names percent-encoded (`a%20b.jpg`). The file has no picture sizes.
+    A row that cannot be used is left out, with a warning that names its line.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The file is missing or has other columns.
     """
-
-    def read(row: Mapping[str, str]) -> dict:
-        image = picture_name(unquote(row["image"]))
-        left, top, right, bottom = _numbers(row, ("xmin", "ymin", "xmax", "ymax"))
-        box = box_of(left, top, right - left, bottom - top, (0, 0))
-        return box_row(image, (0, 0), box, clean_tags([row["label"]]))
-
-    rows, problems = _read(path, VOTT_COLUMNS, read)
-    joined: list[dict] = []
+    records = _read_rows(path, VOTT_COLUMNS, _vott_row)
+    rows, records.rows = records.rows, []
     for row in rows:
-        key = [row[name] for name in ("image", "x", "y", "width", "height")]
-        last = joined[-1] if joined else {}
-        if last and key == [last[name] for name in ("image", "x", "y", "width", "height")]:
-            last["tags"] += "|" + row["tags"]
+        if records.rows and all(records.rows[-1][name] == row[name] for name in ("image", *BOX)):
+            records.rows[-1]["tags"] += "|" + row["tags"]
         else:
-            joined.append(row)
-    return make_table(joined), problems
+            records.rows.append(row)
+    return records.table()
 
 
-def read_box_csv(path: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
-    """A table of boxes from CSV: `(table, problems)`.
+def read_box_csv(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a table of boxes from CSV.
 
-    Needs the columns `image` (or `file`), `x, y, width, height, emotion`; `tags`, `image_width` and
-    `image_height` may be missing, others are passed over. So it reads what `write_box_csv` wrote, `faces.csv`,
-    and the `labels.csv` of drawn photos. Bad rows are left out and named with their line. Raises
-    AnnotationError where `path` is missing or lacks a column.
+    The columns `image` (or `file`), `x, y, width, height, emotion` are needed; `tags`, `image_width` and
+    `image_height` are optional, others are ignored. So this reads what `write_box_csv` writes, `faces.csv`,
+    and the `labels.csv` of drawn photos. A row that cannot be used is left out, with a warning that names
+    its line.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The file is missing or lacks a column.
     """
-
-    def read(row: Mapping[str, str]) -> dict:
-        image = picture_name(row["image"])
-        size = picture_size(*(_number(row.get(key) or "0") for key in ("image_width", "image_height")))
-        box = box_of(*_numbers(row, ("x", "y", "width", "height")), size or (0, 0))
-        given = row["tags"].split("|") if row.get("tags") else [row["emotion"]]
-        tags = clean_tags(given)
-        if not tags and not row["emotion"].strip() and "tags" in row:
-            return untagged_row(image, size or (0, 0), box)
-        found = box_row(image, size or (0, 0), box, tags)
-        return found | ({"emotion": emotion_of(row["emotion"])} if row["emotion"].strip() else {})
-
-    rows, problems = _read(path, ("image", "x", "y", "width", "height", "emotion"), read)
-    return make_table(rows), problems
+    return _read_rows(path, ("image", *BOX, "emotion"), _box_row).table()
 
 
-def write_box_csv(table: pd.DataFrame, path: str | os.PathLike, image_sizes: Mapping | None = None) -> Path:
-    """The table as CSV (UTF-8, its own columns, one row a box), written beside and renamed.
+def write_box_csv(
+    table: pd.DataFrame, path: str | os.PathLike, image_sizes: ImageSizes | None = None
+) -> Path:
+    """Write a table of boxes as CSV (UTF-8).
 
-    `image_sizes` (picture to (width, height)) fills sizes that the table does not know.
+    Args:
+        table: A table of boxes.
+        path: The path of the file.
+        image_sizes: (width, height) of pictures by name; it overrides the table's own sizes.
+
+    Returns:
+        The path.
     """
     table = table.copy()
-    for image, (width, height) in (image_sizes or {}).items():
-        table.loc[table["image"] == image, ["image_width", "image_height"]] = width, height
+    for image, size in (image_sizes or {}).items():
+        table.loc[table["image"] == image, ["image_width", "image_height"]] = size
     write_text(path, table[list(COLUMNS)].to_csv(index=False, lineterminator="\n"))
     return Path(path)
 
 
-def _read(path: str | os.PathLike, needed: tuple, read: Callable) -> tuple[list[dict], list[str]]:
-    """Each row of a CSV through `read`; what cannot be used is named with its line."""
-    file = existing_file(path, "CSV file")
-    rows, problems = [], []
-    for line, row in _lines(file, needed):
-        try:
-            if None in row.values():
-                raise AnnotationError("the row is cut off")
-            rows.append(read(row))
-        except AnnotationError as error:
-            problems.append(f"{file.name}: line {line} ({row['image']}): {error}; left out")
-    return rows, problems
+def _vott_row(row: Mapping[str, str]) -> dict:
+    left, top, right, bottom = fields.numbers(row, VOTT_COLUMNS[1:5], read=_number_in)
+    box = (left, top, right - left, bottom - top)
+    return fields.box_row(
+        clean_image_name(unquote(row["image"])), (0, 0), box, fields.clean_tags([row["label"]])
+    )
 
 
-def _lines(file: Path, needed: tuple) -> Iterator[tuple[int, dict]]:
-    """(line number, row) of a CSV; commas, or the semicolons and tabs of other countries' Excel."""
-    text = read_text(file)
+def _box_row(row: Mapping[str, str]) -> dict:
+    image = clean_image_name(row["image"])
+    size = fields.image_size(*(_number_in(row.get(key) or "0") for key in COLUMNS[-2:])) or (0, 0)
+    box = fields.numbers(row, BOX, read=_number_in)
+    emotion = row["emotion"].strip()
+    tags = fields.clean_tags(row["tags"].split("|") if row.get("tags") else [emotion])
+    found = fields.box_row(image, size, box, tags, untagged="tags" in row and not emotion)
+    return found | {"emotion": fields.emotion_of(row["emotion"])} if emotion else found
+
+
+def _read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable[[dict], dict]) -> Records:
+    """Read each row of a CSV, with commas or with the semicolons or tabs that Excel may write."""
+    file, records = Path(path), Records()
+    text = fields.read_text(file)
     header = text.lstrip("\n").partition("\n")[0]
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
+    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
     try:
-        names = [name.strip() for name in next(reader, [])]
-        names = ["image" if name == "file" and "image" not in names else name for name in names]
-        if missing := [name for name in needed if name not in names]:
+        names = [name.strip() for name in reader.fieldnames or ()]
+        reader.fieldnames = ["image" if name == "file" and "image" not in names else name for name in names]
+        if missing := [name for name in columns if name not in reader.fieldnames]:
             raise AnnotationError(f"{file.name}: not a table of boxes (no column {', '.join(missing)})")
-        for values in reader:
-            if values:
-                padded = [*values, *[None] * (len(names) - len(values))]
-                yield reader.line_num, dict(zip(names, padded, strict=False))
+        for row in reader:
+            with records.leave_out_if_bad(f"{file.name}: line {reader.line_num} ({row['image']})"):
+                if None in row.values():
+                    raise AnnotationError("the row is cut off")
+                records.rows.append(read(row))
     except csv.Error as error:
         raise AnnotationError(f"{file.name}: not a CSV file ({error})") from error
+    return records
 
 
-def _number(text: str | None) -> float | None:
+def _number_in(text: str | None) -> float | None:
+    """Read the number that a text is."""
     try:
-        return number(float(text))
-    except (TypeError, ValueError, OverflowError):
+        return fields.number(float(text or ""))
+    except ValueError:
         return None
-
-
-def _numbers(row: Mapping[str, str], keys: tuple) -> list[float]:
-    values = [_number(row[key]) for key in keys]
-    for key, value in zip(keys, values, strict=True):
-        if value is None:
-            raise AnnotationError(f"{key} is {short(row[key])}, not a number of pixels")
-    return values

@@ -1,142 +1,135 @@
-"""COCO's detection JSON: `images`, `annotations`, `categories` in one file (cocodataset.org, "Data format")."""
+"""COCO's detection JSON: `images`, `annotations` and `categories` in one file.
+
+See "Data format" at https://cocodataset.org/#format-data.
+"""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
-from ferlib.annotate.formats.fields import (
-    box_of,
-    box_row,
-    clean_tags,
-    existing_file,
-    hull,
-    name_in_folder,
-    number,
-    picture_size,
-    read_json,
-    short,
-    text_of,
-    write_json,
-)
-from ferlib.annotate.table import make_table, picture_name
+from ferlib.annotate.formats import fields
+from ferlib.annotate.table import ImageSizes, Records, Size, clean_image_name, image_sizes_of
 from ferlib.common.errors import AnnotationError
 
 
-def read_coco(path: str | os.PathLike) -> tuple[pd.DataFrame, list[str]]:
-    """The boxes of a COCO file: `(table, problems)`.
+def read_coco(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a COCO file.
 
-    `bbox` is [x, y, width, height] in pixels from 0; what has none gets the hull of its `segmentation`
-    polygons. The category's name is the emotion, unless the annotation has a list `tags` (as `write_coco`
-    leaves it). A record that cannot be used is left out and named in `problems`; crowds (`iscrowd` 1, a
-    group and no single face) too. Raises AnnotationError where `path` is missing or no COCO file.
+    `bbox` is [x, y, width, height] in pixels from 0; without it, the bounding box of the `segmentation`
+    polygons is used. The category's name is the emotion, unless the annotation has a list `tags` (as
+    `write_coco` writes it). A record that cannot be used is left out, with a warning; so are crowds
+    (`iscrowd` 1: a group, not a single face).
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The file is missing, or is no COCO file.
     """
-    file = existing_file(path, "COCO file")
-    content = read_json(file)
-    if not isinstance(content, dict) or not all(
-        isinstance(content.get(key), list) for key in ("images", "annotations")
-    ):
-        raise AnnotationError(
-            f"{file.name}: not a COCO file (lists 'images' and 'annotations' are not in it)"
-        )
-    problems = []
-    pictures = _pictures(content["images"], file.name, problems)
-    names = _categories(content.get("categories"))
-    rows = []
+    file, records = Path(path), Records()
+    content = fields.read_json(file)
+    content = content if isinstance(content, dict) else {}
+    if not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
+        raise AnnotationError(f"{file.name}: not a COCO file (it has no lists 'images' and 'annotations')")
+    images = _read_images(content["images"], file.name, records)
+    items = content.get("categories")
+    categories = [item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
+    names = {_key(item.get("id")): fields.as_text(item.get("name")) for item in categories}
     for place, record in enumerate(content["annotations"], start=1):
-        where = f"{file.name}: annotation {place}"
-        try:
+        key = _key(record.get("image_id")) if isinstance(record, dict) else ""
+        image, size = images.get(key, ("", (0, 0)))
+        with records.leave_out_if_bad(f"{file.name}: annotation {place}" + (f" of {image}" if image else "")):
             if not isinstance(record, dict):
                 raise AnnotationError("not an annotation")
-            key = _key(record.get("image_id"))
-            if key not in pictures:
-                raise AnnotationError(f"image_id {short(record.get('image_id'))} is none of the images")
-            image, size = pictures[key]
-            where += f" of {image}"
-            rows.append(box_row(image, size, _box(record, size), _tags(record, names)))
-        except AnnotationError as error:
-            problems.append(f"{where}: {error}; left out")
-    return make_table(rows), problems
+            if not image:
+                text = fields.shorten(record.get("image_id"))
+                raise AnnotationError(f"image_id {text} is none of the images")
+            box, tags = _read_box(record), _read_tags(record, names)
+            records.rows.append(fields.box_row(image, size, box, tags))
+    return records.table()
 
 
 def _key(identity: object) -> str:
-    """An id as a key: tools write numbers and words, and 1 is not true."""
+    """Return an id as a key: tools write numbers and words, and 1 is not true."""
     return repr(identity) if isinstance(identity, (int, str)) and not isinstance(identity, bool) else ""
 
 
-def _pictures(records: list, file_name: str, problems: list[str]) -> dict[str, tuple]:
-    """Image id to (name, (width, height)); two ids for one file: the first counts."""
-    pictures, taken = {}, set()
-    for place, record in enumerate(records, start=1):
-        try:
-            if not isinstance(record, dict) or not _key(record.get("id")):
+def _read_images(items: list, file_name: str, records: Records) -> dict[str, tuple[str, Size]]:
+    """Read the pictures: id to (name, (width, height)). Of two entries for one file the first is kept."""
+    images: dict[str, tuple[str, Size]] = {}
+    names = set()
+    for place, item in enumerate(items, start=1):
+        with records.leave_out_if_bad(f"{file_name}: image {place}"):
+            if not isinstance(item, dict) or not _key(item.get("id")):
                 raise AnnotationError("has no 'id'")
-            name = name_in_folder(text_of(record.get("file_name")))
-            if name in taken or _key(record["id"]) in pictures:
+            name, key = fields.image_name_from(fields.as_text(item.get("file_name"))), _key(item["id"])
+            if name in names or key in images:
                 raise AnnotationError(f"a second image named {name!r} or with its id; the first is kept")
-        except AnnotationError as error:
-            problems.append(f"{file_name}: image {place}: {error}; left out")
-            continue
-        size = picture_size(record.get("width"), record.get("height"))
-        if size is None:
-            said = f"{short(record.get('width'))}×{short(record.get('height'))}"
-            problems.append(f"{file_name}: {name}: {said} is no size; its boxes are read without one")
-        pictures[_key(record["id"])] = name, size or (0, 0)
-        taken.add(name)
-    return pictures
+            where = f"{file_name}: {name}"
+            size = fields.image_size_or_note(records, where, item.get("width"), item.get("height"))
+            images[key] = name, size
+            names.add(name)
+    return images
 
 
-def _categories(records: object) -> dict[str, str]:
-    records = records if isinstance(records, list) else []
-    return {_key(r.get("id")): text_of(r.get("name")) for r in records if isinstance(r, dict)}
-
-
-def _tags(record: dict, names: Mapping[str, str]) -> list[str]:
-    if tags := clean_tags(record.get("tags")):
+def _read_tags(record: dict, names: Mapping[str, str]) -> list[str]:
+    if tags := fields.clean_tags(record.get("tags")):
         return tags
-    key = _key(record.get("category_id"))
-    if key not in names:
-        raise AnnotationError(f"category_id {short(record.get('category_id'))} is none of the categories")
-    return clean_tags([names[key]])
+    identity = record.get("category_id")
+    if _key(identity) not in names:
+        raise AnnotationError(f"category_id {fields.shorten(identity)} is none of the categories")
+    return fields.clean_tags([names[_key(identity)]])
 
 
-def _box(record: dict, size: tuple[int, int]) -> tuple:
+def _read_box(record: dict) -> Sequence[float]:
     if record.get("iscrowd") == 1:
         raise AnnotationError("iscrowd is 1, a group and not one face")
     box, shapes = record.get("bbox"), record.get("segmentation")
     if isinstance(box, list) and box:
-        values = [number(value) for value in box]
-        if len(box) != 4 or None in values:
-            raise AnnotationError(f"bbox is {short(box)}, not four numbers of pixels")
-        return box_of(*values, size)
+        values = [value for value in map(fields.number, box) if value is not None]
+        if len(box) != 4 or len(values) != 4:
+            raise AnnotationError(f"bbox is {fields.shorten(box)}, not four numbers of pixels")
+        return values
     if isinstance(shapes, dict):
         raise AnnotationError("a mask (RLE) without a bbox")
-    flat = [shape for shape in shapes if isinstance(shape, list)] if isinstance(shapes, list) else []
-    points = [pair for shape in flat for pair in zip(shape[::2], shape[1::2], strict=False)]
+    polygons = [shape for shape in shapes if isinstance(shape, list)] if isinstance(shapes, list) else []
+    points = [point for shape in polygons for point in zip(shape[::2], shape[1::2], strict=False)]
     if not points:
         raise AnnotationError("neither 'bbox' nor 'segmentation'")
-    return box_of(*hull(points), size)
+    return fields.bounding_box(points)
 
 
-def write_coco(
-    table: pd.DataFrame, path: str | os.PathLike, image_sizes: Mapping[str, tuple[int, int]] | None = None
-) -> Path:
-    """The table as one COCO file that pycocotools opens: ids from 1, a category an emotion, in sorted order.
+def write_coco(table: pd.DataFrame, path: str | os.PathLike, image_sizes: ImageSizes | None = None) -> Path:
+    """Write a table of boxes as one COCO file that pycocotools opens.
 
-    `image_sizes` gives (width, height) of pictures, also of those without a box; else the table's own count.
-    All tags of a box stand in an extra key `tags`, which other readers pass over. Written beside and renamed.
+    Ids count from 1; there is one category per emotion, in sorted order. All tags of a box are in an extra
+    key `tags`, which other readers ignore. Boxes without an emotion are left out.
+
+    Args:
+        table: A table of boxes (see `ferlib.annotate.table`).
+        path: The path of the file.
+        image_sizes: (width, height) of pictures by name, also of those without a box; it overrides the
+            table's own sizes.
+
+    Returns:
+        The path.
     """
-    sizes = {row.image: (int(row.image_width), int(row.image_height)) for row in table.itertuples()}
-    sizes |= dict(image_sizes or {})
+    sizes = image_sizes_of(table, image_sizes)
     ids = {image: k for k, image in enumerate(sizes, start=1)}
-    categories = {name: k for k, name in enumerate(sorted(set(table["emotion"]) - {""}), start=1)}
-    annotations = []
-    for row in table[table["emotion"] != ""].itertuples():
-        x, y, w, h = (int(value) for value in (row.x, row.y, row.width, row.height))
+    labelled = table[table["emotion"] != ""]
+    categories = {name: k for k, name in enumerate(sorted(set(labelled["emotion"])), start=1)}
+    annotations: list[dict[str, Any]] = []
+    for k, row in enumerate(labelled.itertuples(), start=1):
+        x, y, w, h = map(int, (row.x, row.y, row.width, row.height))
         annotations.append(
             {
-                "id": len(annotations) + 1,
+                "id": k,
                 "image_id": ids[row.image],
                 "category_id": categories[row.emotion],
                 "bbox": [x, y, w, h],
@@ -146,14 +139,14 @@ def write_coco(
                 "tags": [tag for tag in row.tags.split("|") if tag],
             }
         )
+    images = [
+        {"id": ids[image], "file_name": clean_image_name(image), "width": width, "height": height}
+        for image, (width, height) in sizes.items()
+    ]
     content = {
         "info": {"description": "faces and their expressions"},
-        "images": [
-            {"id": ids[image], "file_name": picture_name(image), "width": int(width), "height": int(height)}
-            for image, (width, height) in sizes.items()
-        ],
+        "images": images,
         "annotations": annotations,
         "categories": [{"id": k, "name": name, "supercategory": "face"} for name, k in categories.items()],
     }
-    write_json(path, content)
-    return Path(path)
+    return fields.write_json(path, content)

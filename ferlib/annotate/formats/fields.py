@@ -1,172 +1,299 @@
-"""What the readers of all label formats need: bytes to text, numbers that are numbers, boxes in whole pixels.
+"""Checks that the readers of all label formats share: text, numbers, boxes, tags and picture names.
 
-Each helper takes one value of a file as it stands there and gives a clean one, or raises AnnotationError
-with the reason; the reader adds where it stood and goes on.
+Each function takes one value as a file has it and returns a clean one, or raises AnnotationError with the
+reason; the reader adds the record's place in the file and goes on with the next one.
 """
 
 import codecs
 import json
 import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from typing import Any
+from urllib.parse import unquote
 
 import numpy as np
 
-from ferlib.annotate.table import picture_name
+from ferlib.annotate.table import Records, Size, clean_image_name, make_row
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import AnnotationError, LabelError
 from ferlib.common.files import write_text
 from ferlib.common.labels import canonical
 
 MAX_SIDE = 1_000_000
-"""A picture side beyond this many pixels is taken for a slip of the file."""
+"""The longest side of a picture, in pixels, that is believed."""
+
 MAX_AREA = 1_000_000_000
-"""So is a picture of this many pixels or more."""
+"""A picture of this many pixels or more is not believed."""
 
 
 def read_text(file: Path) -> str:
-    """A label file's text: a byte order mark is obeyed, else UTF-8, else GB18030 (which holds GBK)."""
+    """Read a label file as text: UTF-16 or UTF-8 with a byte order mark, else UTF-8, else GB18030 (or GBK).
+
+    Args:
+        file: The path of the file.
+
+    Returns:
+        The text.
+
+    Raises:
+        AnnotationError: The file cannot be read, or is no text.
+    """
     try:
         data = file.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{file.name}: cannot be read ({error.strerror})") from error
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
-    for encoding in (
-        ("utf-16",) if utf16 else ("utf-8-sig", "gb18030")
-    ):  # the last: a Chinese Windows' default
-        try:
+    # GB18030 holds GBK, the default of Windows in Chinese.
+    for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
+        with suppress(UnicodeDecodeError):
             return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
     raise AnnotationError(f"{file.name}: neither UTF-8 nor GBK text; save it as UTF-8")
 
 
-def read_json(file: Path) -> object:
-    """A label file's JSON; AnnotationError where it is cut off, or no JSON at all."""
-    text = read_text(file)
+def read_json(file: Path) -> Any:
+    """Read a label file as JSON.
+
+    Args:
+        file: The path of the file.
+
+    Returns:
+        The content.
+
+    Raises:
+        AnnotationError: The file cannot be read, is cut off, or is no JSON.
+    """
     try:
-        return json.loads(text)
+        return json.loads(read_text(file))
     except (ValueError, RecursionError) as error:
-        raise AnnotationError(f"{file.name}: not whole JSON ({error}); export it again") from error
+        raise AnnotationError(f"{file.name}: incomplete or no JSON ({error}); export it again") from error
 
 
-def write_json(file: str | os.PathLike, content: object) -> None:
-    """Write JSON beside and rename, so that a file is never half there."""
-    write_text(file, json.dumps(content, ensure_ascii=False, indent=1))
+def write_json(path: str | os.PathLike, content: object) -> Path:
+    """Write JSON so that an incomplete file never replaces a complete one.
 
+    Args:
+        path: The path of the file; missing folders are made.
+        content: What to write.
 
-def existing_file(path: str | os.PathLike, what: str) -> Path:
-    """The path of a label file that is there; AnnotationError otherwise."""
-    path = Path(path)
-    if not path.is_file():
-        raise AnnotationError(f"{path.name}: there is no such {what}")
-    return path
+    Returns:
+        The path.
+    """
+    write_text(path, json.dumps(content, ensure_ascii=False, indent=1))
+    return Path(path)
 
 
 def number(value: object) -> float | None:
-    """A finite number as float; None for what is none (words, NaN, infinite, beyond any picture, true)."""
+    """Read a JSON value as a number.
+
+    Args:
+        value: The value.
+
+    Returns:
+        A finite float of at most 10¹² in size; None for anything else (words, NaN, infinity, true).
+    """
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         return None
-    try:
-        value = float(value)
-    except OverflowError:
-        return None
-    return value if abs(value) <= 1e12 else None  # NaN and infinity fail this too
+    return float(value) if abs(value) <= 1e12 else None  # NaN and infinity fail this too
 
 
-def pixels(record: dict, *keys: str) -> list[float]:
-    """The numbers of a record under these keys; AnnotationError names the first that is none."""
-    values = [number(record.get(key)) for key in keys]
-    for key, value in zip(keys, values, strict=True):
-        if value is None:
-            raise AnnotationError(f"{key} is {short(record.get(key))}, not a number of pixels")
+def numbers(record: Mapping, keys: Sequence[str], unit: str = "pixels", read: Callable = number) -> list:
+    """Read several numbers of a record.
+
+    Args:
+        record: The record.
+        keys: The keys of the numbers.
+        unit: The unit of the numbers, for the message.
+        read: The function that reads one value, such as `number`; it returns None for a bad one.
+
+    Returns:
+        The numbers in the order of the keys.
+
+    Raises:
+        AnnotationError: A value is missing or is not a number; the message names the first one.
+    """
+    values = [read(record.get(key)) for key in keys]
+    if None in values:
+        key = keys[values.index(None)]
+        raise AnnotationError(f"{key} is {shorten(record.get(key))}, not a number of {unit}")
     return values
 
 
-def picture_size(width: object, height: object) -> tuple[int, int] | None:
-    """(width, height), (0, 0) where nothing is said, None where what is said cannot be a size."""
-    sides = [number(0 if side is None else side) for side in (width, height)]
-    if any(side is None or side < 0 or side > MAX_SIDE for side in sides):
-        return None
-    if sides[0] * sides[1] >= MAX_AREA:
-        return None
-    return (round(sides[0]), round(sides[1])) if all(side >= 1 for side in sides) else (0, 0)
+def image_size(width: object, height: object) -> Size | None:
+    """Read the size of a picture.
 
+    Args:
+        width: The width in pixels; None if the file does not have it.
+        height: The height in pixels; None if the file does not have it.
 
-def box_of(x0: float, y0: float, width: float, height: float, size: tuple[int, int]) -> Box:
-    """A box in whole pixels: its edges rounded, then clamped to the picture's (width, height), if known.
-
-    AnnotationError where it has no area, or none inside the picture.
+    Returns:
+        (width, height) in pixels, (0, 0) if the file does not have it, None if it cannot be a size.
     """
+    wide, high = (number(0 if side is None else side) for side in (width, height))
+    if wide is None or high is None or min(wide, high) < 0:
+        return None
+    if max(wide, high) > MAX_SIDE or wide * high >= MAX_AREA:
+        return None
+    return (round(wide), round(high)) if min(wide, high) >= 1 else (0, 0)
+
+
+def image_size_or_note(records: Records, where: str, width: object, height: object) -> Size:
+    """Read the size of a picture; if it cannot be one, note that and go on without it.
+
+    Args:
+        records: Where to note it.
+        where: The file and the picture.
+        width: As for `image_size`.
+        height: As for `image_size`.
+
+    Returns:
+        (width, height) in pixels, (0, 0) if unknown.
+    """
+    size = image_size(width, height)
+    if size is None:
+        text = f"{shorten(width)}×{shorten(height)}"
+        records.notes.append(f"{where}: {text} is no size; its boxes are read without one")
+    return size or (0, 0)
+
+
+def whole_box(box: Sequence[float], size: Size) -> Box:
+    """Round the edges of a box to whole pixels and clamp them to the picture.
+
+    Args:
+        box: (x, y, width, height) in pixels.
+        size: (width, height) of the picture, (0, 0) if unknown.
+
+    Returns:
+        (x, y, width, height) in whole pixels inside the picture.
+
+    Raises:
+        AnnotationError: The box has no area, or none inside the picture.
+    """
+    x, y, width, height = box
     if width <= 0 or height <= 0:
         raise AnnotationError(f"{width:g}×{height:g} pixels, no area")
-    left, top = int(np.floor(x0 + 0.5)), int(np.floor(y0 + 0.5))
-    right, bottom = int(np.floor(x0 + width + 0.5)), int(np.floor(y0 + height + 0.5))
-    limit = size if size[0] else (MAX_SIDE, MAX_SIDE)
-    box = clamp_box((left, top, right - left, bottom - top), *limit)
-    if box[2] < 1 or box[3] < 1:
+    left, top, right, bottom = (int(np.floor(edge + 0.5)) for edge in (x, y, x + width, y + height))
+    limits = size if size[0] else (MAX_SIDE, MAX_SIDE)
+    clamped = clamp_box((left, top, right - left, bottom - top), *limits)
+    if 0 in clamped[2:]:
         raise AnnotationError(
             f"the box {left},{top} {width:g}×{height:g} has no whole pixel inside the picture"
         )
-    return box
+    return clamped
 
 
-def hull(pairs: list) -> tuple[float, float, float, float]:
-    """The bounding box (x, y, width, height) of points [(x, y), …], not yet rounded."""
-    pairs = [(number(x), number(y)) for x, y in pairs]
-    if any(value is None for pair in pairs for value in pair):
+def bounding_box(points: Sequence) -> tuple[float, float, float, float]:
+    """Compute the bounding box of a polygon.
+
+    Args:
+        points: The corners, pairs (x, y) as the file has them; at least one.
+
+    Returns:
+        (x, y, width, height), not rounded.
+
+    Raises:
+        AnnotationError: A point is not a pair of numbers.
+    """
+    pairs: list[Any] = [
+        tuple(map(number, point)) if isinstance(point, (list, tuple)) else () for point in points
+    ]
+    if any(len(pair) != 2 or None in pair for pair in pairs):
         raise AnnotationError("a point that is not two numbers")
-    (x0, y0), (x1, y1) = np.min(pairs, axis=0), np.max(pairs, axis=0)
-    return float(x0), float(y0), float(x1 - x0), float(y1 - y0)
+    (left, top), (right, bottom) = np.min(pairs, axis=0).tolist(), np.max(pairs, axis=0).tolist()
+    return left, top, right - left, bottom - top
 
 
 def clean_tags(tags: object) -> list[str]:
-    """The tags that say something; the mark between joined tags cannot be part of one."""
+    """Clean the tags of a box.
+
+    Args:
+        tags: The list of tags as the file has it; anything else counts as none.
+
+    Returns:
+        The tags that are not blank, without superfluous blanks; `|`, which joins tags, becomes `/`.
+    """
     tags = tags if isinstance(tags, list) else []
     texts = [tag.encode(errors="replace").decode() for tag in tags if isinstance(tag, str) and tag.strip()]
     return [" ".join(text.replace("|", "/").split()) for text in texts]
 
 
-def box_row(image: str, size: tuple[int, int], box: Box, tags: list[str]) -> dict:
-    """One row of the table of boxes; AnnotationError where there is no tag."""
-    if not tags:
+def box_row(image: str, size: Size, box: Sequence[float], tags: list[str], untagged: bool = False) -> dict:
+    """Make one row of the table of boxes.
+
+    Args:
+        image: The name of the picture.
+        size: (width, height) of the picture, (0, 0) if unknown.
+        box: (x, y, width, height) in pixels, as the file has it; see `whole_box`.
+        tags: The tags of the box; the first one gives the emotion.
+        untagged: Whether a box may have no tag; its emotion is "".
+
+    Returns:
+        Column name to value, for `ferlib.annotate.table.make_table`.
+
+    Raises:
+        AnnotationError: The box has no area inside the picture, or it has no tag and needs one.
+    """
+    box = whole_box(box, size)
+    if not tags and not untagged:
         raise AnnotationError("no tag; give it one")
-    return untagged_row(image, size, box) | {"emotion": emotion_of(tags[0]), "tags": "|".join(tags)}
-
-
-def untagged_row(image: str, size: tuple[int, int], box: Box) -> dict:
-    """One row of the table of boxes whose emotion nobody has named yet."""
-    row = dict(zip(("x", "y", "width", "height"), box, strict=True))
-    return {"image": image, **row, "emotion": "", "tags": "", "image_width": size[0], "image_height": size[1]}
+    return make_row(image, box, emotion_of(tags[0]) if tags else "", "|".join(tags), size)
 
 
 def emotion_of(tag: str) -> str:
-    """A tag as the table's emotion: FER2013's name where it is one, else the tag as it is."""
+    """Get the emotion that a tag names.
+
+    Args:
+        tag: The tag, such as "Happiness".
+
+    Returns:
+        FER2013's name ("happy") if the tag is an emotion, else the tag as it is.
+    """
     try:
         return canonical(tag)
     except LabelError:
         return tag
 
 
-def name_in_folder(path: str) -> str:
-    """A picture's name in its folder from a path or address that a tool wrote on its own machine.
+def image_name_from(path: str) -> str:
+    """Get a picture's name from the path or address that a labelling tool wrote on its own machine.
 
-    Of an absolute path or an address only the last part is used, so that a project may move; a relative one
-    keeps its folders. AnnotationError for one that leads outside.
+    Args:
+        path: The path or address. Of an absolute path or an address only the last part is used, so that a
+            project may move; a relative path keeps its folders.
+
+    Returns:
+        The name inside the folder of pictures; see `clean_image_name`.
     """
     text = path.replace("\\", "/")
-    address = urlsplit(text) if "://" in text else None
-    if address is not None:
-        text = unquote(address.path)
-    absolute = address is not None or text.startswith("/") or text[1:3] == ":/"
-    return picture_name(text.rpartition("/")[2] if absolute else text)
+    address = "://" in text
+    if address:
+        text = unquote(re.split("[?#]", text)[0])
+    absolute = address or text.startswith("/") or text[1:3] == ":/"
+    return clean_image_name(text.rpartition("/")[2] if absolute else text)
 
 
-def text_of(value: object) -> str:
+def as_text(value: object) -> str:
+    """Return a value that is text.
+
+    Args:
+        value: The value.
+
+    Returns:
+        The value, "" if it is not text.
+    """
     return value if isinstance(value, str) else ""
 
 
-def short(value: object) -> str:
-    """A value as a message may show it, 60 characters at most."""
+def shorten(value: object) -> str:
+    """Represent a value for a message.
+
+    Args:
+        value: The value.
+
+    Returns:
+        Its `repr`, cut to 60 characters.
+    """
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."

@@ -3,129 +3,115 @@
 import math
 import os
 import re
-from urllib.parse import parse_qs, unquote, urlsplit
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, unquote_plus
 
 import pandas as pd
 
-from ferlib.annotate.formats.fields import (
-    box_of,
-    box_row,
-    clean_tags,
-    existing_file,
-    hull,
-    name_in_folder,
-    number,
-    picture_size,
-    read_json,
-    short,
-)
-from ferlib.annotate.table import make_table
+from ferlib.annotate.formats import fields
+from ferlib.annotate.table import Records, Size
 from ferlib.common.errors import AnnotationError
 from ferlib.common.images import SUFFIXES
 
-_LABELS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "labels", "choices")
+_LABEL_KEYS = ("rectanglelabels", "polygonlabels", "ellipselabels", "brushlabels", "labels", "choices")
+_IMAGE = re.compile(rf"({'|'.join(map(re.escape, SUFFIXES))})([?#&]|$)", re.IGNORECASE)
 
 
-def read_label_studio(
-    path: str | os.PathLike, annotator: int | str | None = None
-) -> tuple[pd.DataFrame, list[str]]:
-    """The boxes of a Label Studio export ("JSON" or "JSON-MIN"): `(table, problems)`.
+def read_label_studio(path: str | os.PathLike, annotator: int | str | None = None) -> pd.DataFrame:
+    """Read a Label Studio export ("JSON" or "JSON-MIN").
 
-    Percent become pixels by `original_width` and `original_height`; rectangles that were turned, ellipses
-    and polygons become their bounding box. Results that share an id (a rectangle and a choice for it) are one
-    region. Of several people's annotations of a task the first that was not cancelled is read, and a line
-    says so; `annotator` (the number or e-mail of `completed_by`) asks for one person's. The random prefix
-    that Label Studio puts before the name of an uploaded picture (`/data/upload/1/1a2b3c4d-street.jpg`) is
-    taken off. A record that cannot be used is left out and named in `problems`. Raises AnnotationError where
-    `path` is missing or no such export.
+    Percent become pixels by `original_width` and `original_height`; of a turned rectangle, an ellipse or a
+    polygon the bounding box is used. Results that share an id (a rectangle and a choice for it) are one
+    region. If several people annotated a task, the first annotation that was not cancelled is read, with a
+    warning. The random prefix that Label Studio puts before the name of an uploaded picture
+    (`/data/upload/1/1a2b3c4d-street.jpg`) is removed. A record that cannot be used is left out, with a
+    warning.
+
+    Args:
+        path: The path of the file.
+        annotator: The number or e-mail address of `completed_by`, to read one person's annotations.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The file is missing, or is no such export.
     """
-    file = existing_file(path, "Label Studio export")
-    tasks = read_json(file)
+    file, records = Path(path), Records()
+    tasks = fields.read_json(file)
     if not isinstance(tasks, list) or not all(isinstance(task, dict) for task in tasks):
         raise AnnotationError(f"{file.name}: not a Label Studio export (not a list of tasks)")
     if tasks and not any("data" in task or "image" in task for task in tasks):
         raise AnnotationError(f"{file.name}: not a Label Studio export (no task has 'data')")
-    rows, problems, taken = [], [], set()
+    images = set()
     for place, task in enumerate(tasks, start=1):
-        where = f"{file.name}: task {place}"
-        try:
-            image = _image(task)
-            if image in taken:
+        where, regions = f"{file.name}: task {place}", []
+        with records.leave_out_if_bad(where):
+            image = _read_image_name(task)
+            if image in images:
                 raise AnnotationError(f"a second task for {image!r}; the first is kept")
-            results = _results(task, annotator, f"{where} ({image})", problems)
-        except AnnotationError as error:
-            problems.append(f"{where}: {error}; left out")
-            continue
-        taken.add(image)
-        for region, parts in enumerate(_regions(results), start=1):
-            try:
-                box, size, tags = _read_region(parts)
-                rows.append(box_row(image, size, box, tags))
-            except AnnotationError as error:
-                problems.append(f"{where} ({image}): region {region}: {error}; left out")
-    return make_table(rows), problems
+            where += f" ({image})"
+            regions = _group_by_region(_read_results(task, annotator, where, records))
+            images.add(image)
+        for k, parts in enumerate(regions, start=1):
+            with records.leave_out_if_bad(f"{where}: region {k}"):
+                records.rows.append(_read_region(image, parts))
+    return records.table()
 
 
-def _image(task: dict) -> str:
-    """The picture of a task: `data.image`, else the first value in `data` that looks like a picture."""
-    data = task.get("data") if isinstance(task.get("data"), dict) else task
-    values = [data.get("image"), *data.values()]
-    texts = [text for text in values if isinstance(text, str) and _is_picture(text)]
+def _read_image_name(task: dict) -> str:
+    """Read the picture of a task: `data.image`, else the first value in `data` that looks like a picture."""
+    data = task["data"] if isinstance(task.get("data"), dict) else task
+    texts = [each for each in (data.get("image"), *data.values()) if isinstance(each, str)]
+    texts = [text for text in texts if _IMAGE.search(text)]
     if not texts:
         raise AnnotationError("no picture in its 'data'")
     address = texts[0].replace("\\", "/")
     if "/local-files/?d=" in address:  # the path under the server's own root
-        return name_in_folder("/" + parse_qs(urlsplit(address).query).get("d", [""])[0])
-    name = name_in_folder(unquote(address) if address.startswith("/data/") else address)
+        return fields.image_name_from("/" + unquote_plus(re.split("[&#]", address.partition("?d=")[2])[0]))
+    name = fields.image_name_from(unquote(address) if address.startswith("/data/") else address)
     if re.search(r"(^|/)upload/", address):
         name = re.sub(r"^[0-9a-f]{8}-(?=.)", "", name.rpartition("/")[2])
     return name
 
 
-def _is_picture(text: str) -> bool:
-    return urlsplit(text.lower()).path.endswith(SUFFIXES) or text.lower().endswith(SUFFIXES)
-
-
-def _results(task: dict, annotator: int | str | None, where: str, problems: list[str]) -> list:
-    """The result items of one person; JSON-MIN holds its items under names of its own."""
+def _read_results(task: dict, annotator: int | str | None, where: str, records: Records) -> list:
+    """Read the results of one person; JSON-MIN has lists of results under names of its own."""
     if "data" not in task:
-        lists = [value for value in task.values() if isinstance(value, list)]
-        items = [
-            item
-            for value in lists
-            for item in value
-            if isinstance(item, dict) and ("x" in item or "points" in item)
-        ]
+        items = [item for value in task.values() if isinstance(value, list) for item in value]
+        items = [item for item in items if isinstance(item, dict) and ("x" in item or "points" in item)]
         return [{**item, "value": item} for item in items]
-    given = task.get("annotations", task.get("completions"))
-    if not isinstance(given, list):
+    annotations = task.get("annotations", task.get("completions"))
+    if not isinstance(annotations, list):
         raise AnnotationError("no list of 'annotations'")
-    given = [a for a in given if isinstance(a, dict) and not a.get("was_cancelled")]
+    annotations = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
     if annotator is not None:
-        given = [a for a in given if str(annotator) in _person(a.get("completed_by"))]
-    elif len(given) > 1:
-        problems.append(
-            f"{where}: {len(given)} annotations; the first is read (annotator=… asks for another)"
-        )
-    if not given:
+        annotations = [each for each in annotations if str(annotator) in _people(each.get("completed_by"))]
+    elif len(annotations) > 1:
+        text = f"{where}: {len(annotations)} annotations; the first is read"
+        records.notes.append(f"{text} (annotator=… asks for another)")
+    if not annotations:
         return []
-    if not isinstance(given[0].get("result"), list):
+    if not isinstance(annotations[0].get("result"), list):
         raise AnnotationError("an annotation without a list of 'result'")
-    return given[0]["result"]
+    return annotations[0]["result"]
 
 
-def _person(who: object) -> tuple[str, ...]:
-    return (str(who.get("id")), str(who.get("email"))) if isinstance(who, dict) else (str(who),)
+def _people(person: object) -> tuple[str, ...]:
+    """Return the names under which an annotator is known."""
+    names = (person.get("id"), person.get("email")) if isinstance(person, dict) else (person,)
+    return tuple(map(str, names))
 
 
-def _regions(results: list) -> list[list]:
-    """Result items by their id: a shape, and what was chosen for it. Choices for the whole picture are none."""
-    regions = {}
+def _group_by_region(results: list) -> list[list]:
+    """Group results by their id: a shape and the choices for it. Choices for the whole picture are no region."""
+    regions: dict[object, list] = {}
     for place, item in enumerate(results):
         identity = item.get("id") if isinstance(item, dict) else None
         regions.setdefault(identity if isinstance(identity, str) else place, []).append(item)
-    shaped = [r for r in regions.values() if any(_has_shape(item) for item in r)]
-    return shaped or [r for r in regions.values() if not any(_is_choice(item) for item in r)]
+    shaped = [parts for parts in regions.values() if any(map(_has_shape, parts))]
+    return shaped or [parts for parts in regions.values() if not any(map(_is_choice, parts))]
 
 
 def _has_shape(item: object) -> bool:
@@ -137,48 +123,38 @@ def _is_choice(item: object) -> bool:
     return isinstance(item, dict) and item.get("type") in ("choices", "rating", "textarea", "taxonomy")
 
 
-def _read_region(parts: list) -> tuple:
-    """(box, (width, height), tags) of the result items of one region."""
+def _read_region(image: str, parts: list) -> dict[str, Any]:
+    """Make the row of one region from its results."""
     if not all(isinstance(part, dict) and isinstance(part.get("value"), dict) for part in parts):
         raise AnnotationError("not a region")
-    tags = [tag for part in parts for key in _LABELS for tag in clean_tags(part["value"].get(key))]
+    tags = [tag for part in parts for key in _LABEL_KEYS for tag in fields.clean_tags(part["value"].get(key))]
     shape = next((part for part in parts if _has_shape(part)), parts[0])
     width, height = shape.get("original_width"), shape.get("original_height")
-    size = picture_size(width, height)
+    size = fields.image_size(width, height)
     if not size or not size[0]:
-        raise AnnotationError(f"{short(width)}×{short(height)} is no size; percent of it are no pixels")
+        text = f"{fields.shorten(width)}×{fields.shorten(height)}"
+        raise AnnotationError(f"{text} is no size; percent of it cannot become pixels")
     if shape.get("image_rotation"):
         raise AnnotationError("the picture was turned in the tool; turn the file itself and label it again")
-    return box_of(*_shape(shape["value"], size), size), size, list(dict.fromkeys(tags))
+    return fields.box_row(image, size, _read_shape(shape["value"], size), list(dict.fromkeys(tags)))
 
 
-def _shape(value: dict, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """A shape's bounding box (x, y, width, height) in pixels."""
+def _read_shape(value: dict, size: Size) -> tuple[float, float, float, float]:
+    """Compute a shape's bounding box (x, y, width, height) in pixels."""
     to_x, to_y = size[0] / 100, size[1] / 100
-    points = value.get("points")
-    if isinstance(points, list) and points:
-        pairs = [p if isinstance(p, list) and len(p) == 2 else (None, None) for p in points]
-        x, y, w, h = hull(pairs)
+    if isinstance(value.get("points"), list) and value["points"]:
+        x, y, w, h = fields.bounding_box(value["points"])
         return x * to_x, y * to_y, w * to_x, h * to_y
     ellipse = "radiusX" in value
-    keys = ("x", "y", "radiusX", "radiusY") if ellipse else ("x", "y", "width", "height")
-    numbers = [number(value.get(key)) for key in keys]
-    for key, each in zip(keys, numbers, strict=True):
-        if each is None:
-            raise AnnotationError(f"{key} is {short(value.get(key))}, not a number of percent")
-    x, y, w, h = (each * to for each, to in zip(numbers, (to_x, to_y, to_x, to_y), strict=True))
+    sides = ("radiusX", "radiusY") if ellipse else ("width", "height")
+    x, y, w, h = fields.numbers(value, ("x", "y", *sides), unit="percent")
+    x, y, w, h = x * to_x, y * to_y, w * to_x, h * to_y
     if w <= 0 or h <= 0:
         raise AnnotationError(f"{w:g}×{h:g} pixels, no area")
-    angle = math.radians(number(value.get("rotation", 0)) or 0)
+    angle = math.radians(fields.number(value.get("rotation", 0)) or 0)
+    cosine, sine = math.cos(angle), math.sin(angle)
     if ellipse:  # x, y is its middle
-        a, b = (
-            math.hypot(w * math.cos(angle), h * math.sin(angle)),
-            math.hypot(w * math.sin(angle), h * math.cos(angle)),
-        )
+        a, b = math.hypot(w * cosine, h * sine), math.hypot(w * sine, h * cosine)
         return x - a, y - b, 2 * a, 2 * b
     corners = [(0, 0), (w, 0), (0, h), (w, h)]  # turned clockwise around the corner x, y
-    turned = [
-        (x + u * math.cos(angle) - v * math.sin(angle), y + u * math.sin(angle) + v * math.cos(angle))
-        for u, v in corners
-    ]
-    return hull(turned)
+    return fields.bounding_box([(x + u * cosine - v * sine, y + u * sine + v * cosine) for u, v in corners])
