@@ -19,8 +19,8 @@ def picture_files(
 ) -> dict[Path, Path]:
     """Find the pictures in files and folders.
 
-    A file counts whatever its name. In a folder, names ending in .jpg, .jpeg, .png, .bmp or .webp count, in any
-    case; hidden files and folders do not. No file is listed twice. A folder without pictures is logged.
+    A file counts whatever its name. In a folder, names with a suffix of `images.SUFFIXES` count, in any case;
+    hidden files and folders do not. No file is listed twice. A folder without pictures is logged.
 
     Args:
         paths: Files and folders.
@@ -40,7 +40,7 @@ def picture_files(
             inside = sorted(p for p in walk if _is_picture(p.relative_to(path)) and p.is_file())
             inside = [p for p in inside if excluded not in p.resolve().parents]
             if not inside:
-                empty.append(f"{path}: no pictures in this folder ({', '.join(images.SUFFIXES)})")
+                empty.append(f"{path}: no pictures in this folder")
         for file in inside:
             found.setdefault(file.resolve(), (file, root))
     warn_each(empty)
@@ -117,7 +117,7 @@ def _targets(roots: dict[Path, Path], folder: Path) -> dict[Path, Path]:
     taken: set[str] = set()
     for file, root in roots.items():
         target = folder / file.relative_to(root)
-        if target.suffix.lower() not in images.SUFFIXES:
+        if target.suffix.lower() not in images.WRITABLE:
             target = target.with_name(target.name + ".png")
         first, number = target, 1
         while str(target).lower() in taken:  # some file systems do not tell A.png from a.png

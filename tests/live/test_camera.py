@@ -395,6 +395,11 @@ def test_the_source_given_is_the_source_opened(recognizer, source, given, opened
     cell.source = "another.mp4"  # as the page does
     cell.start()
     assert wait_until(lambda: len(source.opened) == 2) and source.opened[1] == "another.mp4"
+    page = Page(cell)
+    page.say(kind="start", source="third.mp4")  # the message may come before the page's change of `source`
+    assert wait_until(lambda: len(source.opened) == 3) and source.opened[2] == "third.mp4"
+    page.say(kind="start", source=7)
+    assert page.notice()["error"] and len(source.opened) == 3
 
 
 @pytest.mark.parametrize("wrong", [-1, 1.5, None, True])

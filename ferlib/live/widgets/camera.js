@@ -56,7 +56,7 @@ class Camera {
   async start() {
     if (this.state !== "off") return;
     if (!this.atBrowser) {
-      this.tell({ kind: "start" });
+      this.tell({ kind: "start", source: this.model.get("source") });
       return;
     }
     this.clear();
@@ -82,7 +82,7 @@ class Camera {
       this.stop("The camera went away: unplugged, or its permission was taken back.", true));
     this.video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, srcObject: stream });
     this.heard = performance.now();
-    this.tell({ kind: "start" });
+    this.tell({ kind: "start", source: this.model.get("source") });
     this.show({ state: "on", text: "The camera is on; waiting for the first answer …" });
     this.timer = setInterval(() => this.watch(), 1000);
     try { await this.video.play(); } catch { /* stopped again at once */ }

@@ -195,6 +195,7 @@ class CameraCell(anywidget.AnyWidget):
             if kind == "frame":
                 self._receive_frame(message.get("id"), bytes(buffers[0]) if buffers else b"")
             elif kind == "start":
+                self.source = message.get("source", self.source)  # the page's change of it may come later
                 self.start()
             elif kind == "stop":
                 self.stop()
