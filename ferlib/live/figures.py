@@ -1,4 +1,4 @@
-"""Figures of what was read: a chart of pictures, a timeline of a film."""
+"""Figures of what was recognised: a chart of pictures, a timeline of a video."""
 
 import os
 from array import array
@@ -8,44 +8,61 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from ferlib.common.colours import colour_of
 from ferlib.common.errors import BadInputError
-from ferlib.common.plots import save_figure
-from ferlib.model.recognise import FaceReading
+from ferlib.model.recognise import Face
 
 _PANELS = 4  # faces in one timeline: those that are seen longest
+_POINTS = 1500  # per face in a timeline; a figure of it has fewer pixels
 
 
-_POINTS = 1500  # of a face in a timeline; more than a picture of it is wide
+class Timeline:
+    """The probabilities of each face of a video over time; it needs a few numbers per frame."""
 
-
-class _Lines:
-    """The probabilities of each face over time, a few numbers a frame."""
-
-    def __init__(self):
-        self.seconds: dict[int, array] = defaultdict(lambda: array("d"))
+    def __init__(self) -> None:
+        self._seconds: dict[int, array] = defaultdict(lambda: array("d"))
         self._values: dict[int, array] = defaultdict(lambda: array("f"))
 
-    def add(self, seconds: float, readings: Sequence[FaceReading]) -> None:
-        for reading in readings:
-            self.seconds[reading.track].append(seconds)
-            self._values[reading.track].extend(reading.probabilities.values())
+    def __len__(self) -> int:
+        return len(self._seconds)
 
-    def draw(self, path: str | os.PathLike, class_names: Sequence[str]) -> None:
+    def add(self, seconds: float, faces: Sequence[Face]) -> None:
+        """Add a frame.
+
+        Args:
+            seconds: Time of the frame; it rises from call to call.
+            faces: The faces of the frame, as `FaceTracker.update` returns them.
+        """
+        for face in faces:
+            assert face.track is not None
+            self._seconds[face.track].append(seconds)
+            self._values[face.track].extend(face.probabilities.values())
+
+    def write(self, path: str | os.PathLike, class_names: Sequence[str]) -> None:
+        """Draw the four faces that are seen longest, each in a panel of its own.
+
+        Args:
+            path: The figure; the suffix names the format (.png, .svg, .pdf).
+            class_names: The classes of the model, in its order.
+
+        Raises:
+            BadInputError: There is no face, or the file cannot be written.
+        """
         from matplotlib.figure import Figure
 
         from ferlib.common.plots import plot_timeline, save_figure
 
-        if not self.seconds:
+        if not self._seconds:
             raise BadInputError(f"{path}: no face was found, so there is no timeline to draw")
-        longest = sorted(self.seconds, key=lambda number: (-len(self.seconds[number]), number))[:_PANELS]
+        longest = sorted(self._seconds, key=lambda number: (-len(self._seconds[number]), number))[:_PANELS]
         figure = Figure(figsize=(10, 0.5 + 2.2 * len(longest)), layout="constrained")
         panels = figure.subplots(len(longest), 1, squeeze=False, sharex=True)[:, 0]
-        ends = [self.seconds[number][k] for number in longest for k in (0, -1)]
+        ends = [self._seconds[number][k] for number in longest for k in (0, -1)]
         for ax, number in zip(panels, sorted(longest), strict=True):
-            seconds = np.asarray(self.seconds[number])
+            seconds = np.asarray(self._seconds[number])
             values = np.asarray(self._values[number]).reshape(len(seconds), -1)
             step = -(-len(seconds) // _POINTS)
-            plot_timeline(seconds[::step], values[::step], class_names, ax=ax)
+            plot_timeline(list(seconds[::step]), values[::step], class_names, ax=ax)
             if ax is not panels[0]:
                 ax.get_legend().remove()
             ax.set(title=f"face {number}", xlabel="seconds" if ax is panels[-1] else "")
@@ -54,15 +71,19 @@ class _Lines:
 
 
 def write_chart(table: pd.DataFrame, class_names: Sequence[str], path: str | os.PathLike) -> None:
-    """A chart of a `predict_paths` table: faces by expression, and how large the largest probability is.
+    """Draw how many faces show each expression, and how large the largest probabilities are.
 
-    The format follows the suffix (.png, .svg, .pdf). Raises BadInputError for a table without a face, and for
-    a file that cannot be written.
+    Args:
+        table: The table of `predict_paths`.
+        class_names: The classes of the model, in its order.
+        path: The figure; the suffix names the format (.png, .svg, .pdf).
+
+    Raises:
+        BadInputError: The table has no face, or the file cannot be written.
     """
     from matplotlib.figure import Figure
 
-    from ferlib.common.colours import colour_of
-    from ferlib.common.plots import plot_counts
+    from ferlib.common.plots import plot_counts, save_figure
 
     if not len(table):
         raise BadInputError(f"{path}: no face was found, so there is nothing to draw a chart of")

@@ -1,52 +1,50 @@
-"""The faces in files and folders: a table, annotated copies, a chart of what was found."""
+"""The faces in picture files and folders: a table, annotated copies, and a chart."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
 
 from ferlib.common import images
-from ferlib.common.errors import BadInputError, ImageError
-from ferlib.detect.detector import Detector, default_detector
-from ferlib.live.tables import columns_of, readings_rows
-from ferlib.model.predictor import Predictor
-from ferlib.model.recognise import FaceReading, read_faces
-
-_NAMED = 10  # problems named in one message
+from ferlib.common.errors import BadInputError, ImageError, warn_each
+from ferlib.live.figures import write_chart
+from ferlib.live.outputs import Outputs, face_columns, face_rows, writable, write_table
+from ferlib.live.overlay import draw_predictions
+from ferlib.model.recognise import Recognizer
 
 
 def picture_files(
-    paths: Iterable[str | os.PathLike], recursive: bool = True, leave: str | os.PathLike | None = None
-) -> tuple[list[Path], list[str]]:
-    """The pictures that paths stand for, and one line for each path that stands for none.
+    paths: Iterable[str | os.PathLike], recursive: bool = True, exclude: str | os.PathLike | None = None
+) -> dict[Path, Path]:
+    """Find the pictures in files and folders.
 
-    A file counts whatever its name; a folder is read, with the folders in it where `recursive`, for names
-    ending in .jpg, .jpeg, .png, .bmp or .webp in any case, sorted. Hidden files are left out, and the folder
-    `leave`; no file comes twice.
+    A file counts whatever its name. In a folder, names with a suffix of `images.SUFFIXES` count, in any case;
+    hidden files and folders do not. No file is listed twice. A folder without pictures is logged.
+
+    Args:
+        paths: Files and folders.
+        recursive: Whether folders inside a folder are searched, too.
+        exclude: A folder that is left out.
+
+    Returns:
+        Each picture, sorted within a folder, with the folder through which it was found.
     """
-    roots, problems = _roots(paths, recursive, leave)
-    return list(roots), problems
-
-
-def _roots(paths: Iterable, recursive: bool, leave: str | os.PathLike | None) -> tuple[dict, list[str]]:
-    """{file: the folder that it was found through}, problems."""
     found: dict[Path, tuple[Path, Path]] = {}
-    problems = []
-    leave = None if leave is None else Path(leave).resolve()
+    empty = []
+    excluded = None if exclude is None else Path(exclude).resolve()
     for path in map(Path, paths):
-        root = path if path.is_dir() else path.parent
+        root, inside = path.parent, [path]  # a file that does not exist is named when it is opened
         if path.is_dir():
-            walk = path.rglob("*") if recursive else path.iterdir()
+            root, walk = path, path.rglob("*") if recursive else path.iterdir()
             inside = sorted(p for p in walk if _is_picture(p.relative_to(path)) and p.is_file())
-            inside = [p for p in inside if leave is None or leave not in p.resolve().parents]
+            inside = [p for p in inside if excluded not in p.resolve().parents]
             if not inside:
-                problems.append(f"{path}: no pictures in this folder ({', '.join(images.SUFFIXES)})")
-        else:
-            inside = [path]  # one that is not there is named when it is opened
+                empty.append(f"{path}: no pictures in this folder")
         for file in inside:
             found.setdefault(file.resolve(), (file, root))
-    return dict(found.values()), problems
+    warn_each(empty)
+    return dict(found.values())
 
 
 def _is_picture(path: Path) -> bool:
@@ -55,81 +53,80 @@ def _is_picture(path: Path) -> bool:
 
 def predict_paths(
     paths: Iterable[str | os.PathLike],
-    bundle: Predictor,
-    detector: Detector | None = None,
-    views: str = "one",
-    progress: Callable[[list[Path]], Iterable[Path]] = iter,
+    recognizer: Recognizer,
+    outputs: Outputs | None = None,
     recursive: bool = True,
-    annotated: str | os.PathLike | None = None,
-    emoji: bool = False,
-    rules: str = "ours",
-) -> tuple[pd.DataFrame, list[str]]:
-    """Read the faces in files and folders: (table, problems).
+    progress: Callable[[list[Path]], Iterable[Path]] = iter,
+) -> pd.DataFrame:
+    """Recognise the faces in picture files and folders.
 
-    The table has a row a face: `file` (as given, or folder/name), `face` (0 is the largest of its
-    picture), `x, y, width, height` (pixels of the picture turned as its EXIF says), `emotion`,
-    `probability`, a column a class, and `score` (the detector's, empty for Haar). `problems`: one line for each
-    file that gave no row, because it cannot be read or because no face was found. `progress` wraps the list of
-    files (tqdm, for one). `annotated`: a folder for a copy of each readable picture with its readings drawn
-    in (`emoji` over the faces), in subfolders as they were; its pictures are not read. `views`, `rules`: see
-    `picture.read_faces`. Raises BadInputError if no file could be read at all, and for an `annotated` that
-    would write over the pictures or cannot be written.
+    Files that cannot be read, and pictures without a face, are logged.
+
+    Args:
+        paths: Files and folders.
+        recognizer: The model and the detector.
+        outputs: What to write: `csv`, `chart`, `annotated`. The annotated copies are in subfolders as their
+            pictures were; pictures that are already in this folder are not read.
+        recursive: Whether folders inside a folder are searched, too.
+        progress: Wraps the list of files (tqdm, for example).
+
+    Returns:
+        One row per face: `file` (as given, or folder/name), `face` (0 is the largest of its picture), `x`, `y`,
+        `width`, `height` (pixels of the picture turned as its EXIF orientation says), `emotion`, `probability`,
+        one column per class, and `score` (the detector's; empty for Haar).
+
+    Raises:
+        BadInputError: No file could be read, an annotated copy would replace a picture, or an output cannot be
+            written.
     """
-    roots, problems = _roots(paths, recursive, annotated)
-    targets = {} if annotated is None else _targets(roots, Path(annotated))
-    detector = default_detector() if detector is None else detector
-    rows, read = [], 0
+    outputs, paths = outputs or Outputs(), list(paths)
+    roots = picture_files(paths, recursive, outputs.annotated)
+    targets = {} if outputs.annotated is None else _targets(roots, Path(outputs.annotated))
+    rows, unreadable, without_face = [], [], []
     for file in progress(list(roots)):
         try:
             image = images.load_image(file)
         except ImageError as error:
-            problems.append(str(error))
+            unreadable.append(str(error))
             continue
-        read += 1
-        readings = read_faces(image, bundle, detector, views, rules=rules)
-        rows += [
-            {**row, "score": reading.score}
-            for row, reading in zip(readings_rows(readings, file=file.as_posix()), readings, strict=True)
-        ]
+        faces = recognizer.read(image, "rgb")
+        rows += face_rows(faces, file=file.as_posix())
         if file in targets:
-            _write_copy(targets[file], image, readings, emoji)
-        if not readings:
-            problems.append(f"{file}: no face found")
-    if not read:
-        raise BadInputError(f"nothing could be read: {_shortened(problems) or 'no paths were given'}")
-    return pd.DataFrame(rows, columns=[*columns_of(("file",), bundle.class_names), "score"]), problems
-
-
-def _shortened(problems: list[str]) -> str:
-    more = f"; and {len(problems) - _NAMED} more" if len(problems) > _NAMED else ""
-    return "; ".join(problems[:_NAMED]) + more
+            with writable(targets[file]) as target:
+                images.write_image(target, draw_predictions(image, faces, emoji=outputs.emoji))
+        if not faces:
+            without_face.append(f"{file}: no face found")
+    if len(unreadable) == len(roots) == 1:
+        raise BadInputError(f"nothing could be read: {unreadable[0]}")
+    warn_each(unreadable)
+    warn_each(without_face)
+    if len(unreadable) == len(roots):
+        reason = f"none of {len(roots)} files is a picture" if roots else "no pictures in these folders"
+        raise BadInputError(f"nothing could be read: {reason if paths else 'no paths were given'}")
+    table = pd.DataFrame(rows, columns=[*face_columns(("file",), recognizer.class_names), "score"])
+    if outputs.csv:
+        write_table(table, outputs.csv)
+    if outputs.chart:
+        write_chart(table, recognizer.class_names, outputs.chart)
+    return table
 
 
 def _targets(roots: dict[Path, Path], folder: Path) -> dict[Path, Path]:
     """Where the annotated copy of each file goes: its place below its root, no name twice."""
-    targets, taken = {}, set()
+    targets: dict[Path, Path] = {}
+    taken: set[str] = set()
     for file, root in roots.items():
-        place = folder / file.relative_to(root)
-        if place.suffix.lower() not in images.SUFFIXES:
-            place = place.with_name(place.name + ".png")
-        first, number = place, 1
-        while str(place).lower() in taken:  # some file systems do not tell A.png from a.png
+        target = folder / file.relative_to(root)
+        if target.suffix.lower() not in images.WRITABLE:
+            target = target.with_name(target.name + ".png")
+        first, number = target, 1
+        while str(target).lower() in taken:  # some file systems do not tell A.png from a.png
             number += 1
-            place = first.with_name(f"{first.stem}-{number}{first.suffix}")
-        taken.add(str(place).lower())
-        targets[file] = place
+            target = first.with_name(f"{first.stem}-{number}{first.suffix}")
+        taken.add(str(target).lower())
+        targets[file] = target
     originals = {file.resolve() for file in roots}
-    for place in targets.values():
-        if place.resolve() in originals:
-            raise BadInputError(f"{folder}: the copies would be written over {place}; name another folder")
+    for target in targets.values():
+        if target.resolve() in originals:
+            raise BadInputError(f"{folder}: a copy would replace the picture {target}; name another folder")
     return targets
-
-
-def _write_copy(path: Path, image, readings: Sequence[FaceReading], emoji: bool) -> None:
-    from ferlib.live.overlay import draw_readings
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        images.write_image(path, draw_readings(image, readings, emoji=emoji))
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another folder") from error

@@ -1,84 +1,101 @@
-"""Draw what was read into the picture: box, label and bars, readable and inside it at any size."""
-
-from __future__ import annotations
+"""Draw predictions into a picture: box, label and bars, legible and inside the picture at any size."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import cast
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ferlib.common.colours import (
-    _DARK,
-    _LIGHT,
-    colour_of,
-    ink_on,
-)
-from ferlib.common.errors import ImageError
+from ferlib.common import images
+from ferlib.common.boxes import Box
+from ferlib.common.colours import _DARK, _LIGHT, colour_of, ink_on
 from ferlib.live.emoji import NAMES, place_emoji
-
-if TYPE_CHECKING:
-    from ferlib.model.recognise import FaceReading
-
-
-Rect = tuple[int, int, int, int]
-"""(x, y, width, height) in pixels, like a box."""
+from ferlib.model.recognise import Face
 
 _LETTERS = (11, 80)  # height of the letters, smallest and largest, in pixels
-_SMALLEST = 7  # letters for a label that would not fit otherwise
-_EDGE_OF_FACE = (
-    0.08  # bars may cover this share of their own face, so that they do not change sides at each move
-)
-_MOST_OF_FACE = 0.35  # and this share where there is no other room
+_SMALLEST = 7  # letters of a label that would not fit otherwise
+_EDGE_OF_FACE = 0.08  # share of their own face that bars may cover, so that they stay on one side of it
+_MOST_OF_FACE = 0.35  # the same, where there is no other room
 
 
-def draw_readings(
-    image: np.ndarray, readings: Sequence[FaceReading], bars: bool = True, emoji: bool = False
-) -> np.ndarray:
-    """A copy of a picture, RGB uint8 (h, w, 3), with box, label and bars of each face.
+@dataclass(frozen=True)
+class Label:
+    """A label with its place.
 
-    All of it lies inside the picture. Bars stand beside their face, on no other face and on no
-    other bars; with less room only the three largest are shown, and without any the label alone. The
-    letters are a thirtieth of the picture's shorter side, but 11 to 80 pixels. A face that is followed through a
-    film has its number before its label. With `emoji` each face is covered by the drawing of its expression
-    (`ferlib.live.emoji`; a class without one, as "rest", is not covered). The input is not changed.
+    Attributes:
+        box: (x, y, width, height) in pixels.
+        text: Emotion, with number and probability where there is room; "" where nothing fits.
+        size: Height of the letters, in pixels.
     """
-    if not isinstance(image, np.ndarray) or image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3:
-        raise ImageError(
-            f"expected an RGB picture, uint8 (h, w, 3), got {getattr(image, 'shape', type(image))}"
-        )
+
+    box: Box
+    text: str
+    size: int
+
+
+def draw_predictions(
+    image: np.ndarray, faces: Sequence[Face], bars: bool = True, emoji: bool = False
+) -> np.ndarray:
+    """Draw the box, the label and the bars of each face into a copy of a picture.
+
+    Everything is inside the picture. Bars are beside their face, on no other face and no other bars; with less
+    room only the three largest are drawn, and without any only the label. The letters are 3.5 % of the picture's
+    shorter side, but 11 to 80 pixels. A face that is followed through a video has its number before its label.
+
+    Args:
+        image: RGB, uint8 (h, w, 3); it is not changed.
+        faces: The faces, largest first, with boxes in pixels of the picture.
+        bars: Whether the probabilities are drawn as bars.
+        emoji: Whether each face is covered by the emoji of its expression (`ferlib.live.emoji`). A class
+            without one, such as "rest", is not covered.
+
+    Returns:
+        RGB, uint8 (h, w, 3).
+
+    Raises:
+        ImageError: The picture is not an RGB image.
+    """
+    images.check(image, colour=True)
     height, width = image.shape[:2]
     letters = int(np.clip(round(min(width, height) * 0.035), *_LETTERS))
     image = image.copy()
-    for reading in reversed(readings) if emoji else ():  # the largest comes first, and shall lie on top
-        if reading.emotion in NAMES:
-            place_emoji(image, reading.emotion, reading.box)
+    for face in reversed(faces) if emoji else ():  # the largest comes first and is drawn last, on top
+        if face.emotion in NAMES:
+            place_emoji(image, face.emotion, face.box)
     canvas = Image.fromarray(image)
     brush = ImageDraw.Draw(canvas)
-    labels = _labels(readings, letters, (width, height))
-    for reading in readings:
-        _draw_box(brush, reading, letters)
-    taken = [reading.box for reading in readings] + [rect for rect, _, _ in labels]
-    for reading, (rect, text, size) in zip(readings, labels, strict=True):
-        if bars:
-            for shown in (reading.probabilities, _largest(reading.probabilities, 3)):
-                panel = bars_place(reading.box, _panel_size(shown, letters), taken, (width, height))
-                if panel is not None:
-                    taken.append(panel)
-                    _draw_bars(canvas, panel, shown, letters)
-                    break
-        _draw_label(ImageDraw.Draw(canvas), rect, text, size, colour_of(reading.emotion))
+    labels = place_labels(faces, letters, (width, height))
+    for face in faces:
+        _draw_box(brush, face, letters)
+    taken = [face.box for face in faces] + [label.box for label in labels]
+    for face, label in zip(faces, labels, strict=True):
+        for shown in (face.probabilities, _largest(face.probabilities, 3)) if bars else ():
+            panel = place_bars(face.box, _panel_size(shown, letters), taken, (width, height))
+            if panel is not None:
+                taken.append(panel)
+                _draw_bars(canvas, panel, shown, letters)
+                break
+        _draw_label(brush, label, colour_of(face.emotion))
     return np.array(canvas)
 
 
-def label_place(
-    box: Rect, size: tuple[int, int], frame: tuple[int, int], taken: Iterable[Rect] = ()
-) -> Rect | None:
-    """Where a label of `size` = (width, height) goes: above the box, else below it, else at its top inside.
+def place_label(
+    box: Box, size: tuple[int, int], frame: tuple[int, int], taken: Iterable[Box] = ()
+) -> Box | None:
+    """Find the place of a label: above its box, else below it, else at its top inside.
 
-    Its left or its right end is that of the box. Always inside `frame` = (width, height), if it is not larger than
-    that; None where each of these places is on one of `taken`.
+    The left or the right end of the label is that of the box.
+
+    Args:
+        box: The box of the face.
+        size: (width, height) of the label in pixels, at most that of the picture.
+        frame: (width, height) of the picture.
+        taken: Boxes that the label must not touch.
+
+    Returns:
+        The place as a box inside the picture; None where each of these places touches one of `taken`.
     """
     x, y, box_width, box_height = box
     width, height = size
@@ -86,48 +103,45 @@ def label_place(
     if y + box_height + height <= frame[1]:
         tops.append(y + box_height)
     tops.append(max(y, 0))
-    places = [
-        _inside((left, top, width, height), frame) for top in tops for left in (x, x + box_width - width)
-    ]
+    corners = [(left, top) for top in tops for left in (x, x + box_width - width)]
+    places = [_inside((left, top, width, height), frame) for left, top in corners]
     return next((place for place in places if not any(_overlap(place, other) for other in taken)), None)
 
 
-def bars_place(
-    box: Rect, size: tuple[int, int], taken: Iterable[Rect], frame: tuple[int, int]
-) -> Rect | None:
-    """Where bars of `size` go: right of the box, left, under it, over it, a corner of it; None without room.
+def place_bars(box: Box, size: tuple[int, int], taken: Iterable[Box], frame: tuple[int, int]) -> Box | None:
+    """Find the place of bars: right of the box, left of it, below it, above it, or in one of its lower corners.
 
-    Never on a rectangle of `taken` other than `box` itself, and always inside `frame`.
+    Args:
+        box: The box of the face.
+        size: (width, height) of the bars in pixels.
+        taken: Boxes that the bars must not touch; `box` itself may be among them.
+        frame: (width, height) of the picture.
+
+    Returns:
+        The place as a box inside the picture; None without room.
     """
     x, y, box_width, box_height = box
     width, height = size
     if width > frame[0] or height > frame[1]:
         return None
-    others = [rect for rect in taken if rect != box]
+    others = [other for other in taken if other != box]
     beside = ((x + box_width, y), (x - width, y), (x, y + box_height), (x, y - height))
-    for left, top in beside:
-        place = _inside((left, top, width, height), frame)
-        if _free(place, box, _EDGE_OF_FACE, others):
-            return place
-    for left, top in ((x + box_width - width, y + box_height - height), (x, y + box_height - height)):
-        place = _inside((left, top, width, height), frame)
-        if _free(place, box, _MOST_OF_FACE, others):
-            return place
+    corners = ((x + box_width - width, y + box_height - height), (x, y + box_height - height))
+    for places, share in ((beside, _EDGE_OF_FACE), (corners, _MOST_OF_FACE)):
+        for left, top in places:
+            place = _inside((left, top, width, height), frame)
+            covered = _overlap(place, box) > share * box_width * box_height
+            if not covered and not any(_overlap(place, other) for other in others):
+                return place
     return None
 
 
-def _free(place: Rect, box: Rect, share: float, others: Iterable[Rect]) -> bool:
-    """Whether a place is on none of the others, and on no more than a share of its own box."""
-    covered = _overlap(place, box) > share * box[2] * box[3]
-    return not covered and not any(_overlap(place, other) for other in others)
-
-
-def _inside(rect: Rect, frame: tuple[int, int]) -> Rect:
-    x, y, width, height = rect
+def _inside(box: Box, frame: tuple[int, int]) -> Box:
+    x, y, width, height = box
     return max(0, min(x, frame[0] - width)), max(0, min(y, frame[1] - height)), width, height
 
 
-def _overlap(a: Rect, b: Rect) -> int:
+def _overlap(a: Box, b: Box) -> int:
     """Shared area in pixels."""
     across = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     down = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
@@ -136,7 +150,8 @@ def _overlap(a: Rect, b: Rect) -> int:
 
 @lru_cache(maxsize=64)
 def _font(size: int) -> ImageFont.FreeTypeFont:
-    return ImageFont.load_default(size)  # Pillow's own font file: the same on every machine
+    font = ImageFont.load_default(size)  # Pillow's own font file: the same on every machine
+    return cast(ImageFont.FreeTypeFont, font)
 
 
 def _text_size(text: str, letters: int) -> tuple[int, int]:
@@ -146,43 +161,46 @@ def _text_size(text: str, letters: int) -> tuple[int, int]:
     return round(_font(letters).getlength(text)) + 2 * pad, ascent + descent + pad
 
 
-def _labels(
-    readings: Sequence[FaceReading], letters: int, frame: tuple[int, int]
-) -> list[tuple[Rect, str, int]]:
-    """Place, text and letter size of each label: on no other label, and on no other face where there is room."""
-    labels = []
-    for reading in readings:
-        others = [each.box for each in readings if each is not reading]
-        before = [rect for rect, _, _ in labels]
-        tries = _fitting(reading, letters, frame)
-        labels.append(
-            next(
-                (
-                    (place, text, size)
-                    for taken in (before + others, before, ())
-                    for text, size, area in tries
-                    if (place := label_place(reading.box, area, frame, taken))
-                ),
-                ((0, 0, 0, 0), "", _SMALLEST),  # a picture of a few pixels: no letters fit into it
-            )
+def place_labels(faces: Sequence[Face], letters: int, frame: tuple[int, int]) -> list[Label]:
+    """Find the places of all labels: on no other label, and on no other face where there is room.
+
+    Args:
+        faces: The faces.
+        letters: Height of the letters, in pixels; a label that does not fit gets smaller ones.
+        frame: (width, height) of the picture.
+
+    Returns:
+        One label per face.
+    """
+    labels: list[Label] = []
+    for face in faces:
+        others = [each.box for each in faces if each is not face]
+        before = [label.box for label in labels]
+        fitting = _fitting_texts(face, letters, frame)
+        found = (
+            Label(place, text, size)
+            for taken in (before + others, before, ())
+            for text, size, area in fitting
+            if (place := place_label(face.box, area, frame, taken))
         )
+        labels.append(next(found, Label((0, 0, 0, 0), "", _SMALLEST)))  # no letters fit into a few pixels
     return labels
 
 
-def _fitting(
-    reading: FaceReading, letters: int, frame: tuple[int, int]
+def _fitting_texts(
+    face: Face, letters: int, frame: tuple[int, int]
 ) -> list[tuple[str, int, tuple[int, int]]]:
-    """Texts that fit into the picture, with letter size and area: the whole one, without the number, smaller."""
-    number = "" if reading.track is None else f"{reading.track} · "
-    full = f"{number}{reading.emotion} {reading.probability:.0%}"
-    tries = [(full, letters), *((reading.emotion, size) for size in range(letters, _SMALLEST - 1, -1))]
+    """Texts that fit into the picture, with letter size and area: complete, then without numbers, then smaller."""
+    number = "" if face.track is None else f"{face.track} · "
+    complete = f"{number}{face.emotion} {face.probability:.0%}"
+    tries = [(complete, letters), *((face.emotion, size) for size in range(letters, _SMALLEST - 1, -1))]
     areas = ((text, size, _text_size(text, size)) for text, size in tries)
     return [each for each in areas if each[2][0] <= frame[0] and each[2][1] <= frame[1]]
 
 
 def _largest(probabilities: Mapping[str, float], count: int) -> dict[str, float]:
     """The `count` most probable classes, still in the model's order."""
-    names = sorted(probabilities, key=probabilities.get)[-count:]
+    names = sorted(probabilities, key=probabilities.__getitem__)[-count:]
     return {name: p for name, p in probabilities.items() if name in names}
 
 
@@ -192,25 +210,26 @@ def _panel_size(probabilities: Mapping[str, float], letters: int) -> tuple[int, 
     return names + 4 * size, len(probabilities) * _text_size("x", size)[1] + size // 2
 
 
-def _draw_box(brush: ImageDraw.ImageDraw, reading: FaceReading, letters: int) -> None:
-    x, y, width, height = reading.box
+def _draw_box(brush: ImageDraw.ImageDraw, face: Face, letters: int) -> None:
+    x, y, width, height = face.box
     thick = max(1, letters // 6)
     edge = (x, y, x + width - 1, y + height - 1)
-    if min(width, height) > 4 * thick + 4:  # a dark line inside keeps the box seen on any background
+    if min(width, height) > 4 * thick + 4:  # a dark line inside keeps the box visible on any background
         inner = (edge[0] + thick, edge[1] + thick, edge[2] - thick, edge[3] - thick)
         brush.rectangle(inner, outline=_DARK, width=max(1, thick // 2))
-    brush.rectangle(edge, outline=colour_of(reading.emotion), width=thick)
+    brush.rectangle(edge, outline=colour_of(face.emotion), width=thick)
 
 
-def _draw_label(brush: ImageDraw.ImageDraw, rect: Rect, text: str, size: int, colour: tuple) -> None:
-    if not text:
+def _draw_label(brush: ImageDraw.ImageDraw, label: Label, colour: tuple[int, int, int]) -> None:
+    if not label.text:
         return
-    x, y, width, height = rect
+    x, y, width, height = label.box
     brush.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
-    brush.text((x + width // 2, y + height // 2), text, font=_font(size), fill=ink_on(colour), anchor="mm")
+    middle = (x + width // 2, y + height // 2)
+    brush.text(middle, label.text, font=_font(label.size), fill=ink_on(colour), anchor="mm")
 
 
-def _draw_bars(canvas: Image.Image, panel: Rect, probabilities: Mapping[str, float], letters: int) -> None:
+def _draw_bars(canvas: Image.Image, panel: Box, probabilities: Mapping[str, float], letters: int) -> None:
     x, y, width, height = panel
     size = max(letters - 1, 10)
     area = (x, y, x + width, y + height)

@@ -1,4 +1,4 @@
-"""Faces that somebody saved of themselves, by consent: one folder a class, counted, read, deleted."""
+"""Faces that somebody has saved of themselves, by consent: saved in one folder per class, counted, read, deleted."""
 
 import os
 import re
@@ -9,31 +9,48 @@ from pathlib import Path
 import numpy as np
 
 from ferlib.common import images, paths
-from ferlib.common.errors import BadInputError, ImageError
+from ferlib.common.errors import ImageError, check_choice, warn_each
 
 _NAME = re.compile(r"\d{5}\.png")
 
 
-def folder() -> Path:
-    """Where the camera cell saves faces: `my_faces` of the work folder."""
+def faces_folder() -> Path:
+    """Locate the folder where the camera cell saves faces.
+
+    Returns:
+        `my_faces` of the work folder.
+    """
     return paths.data_work() / "my_faces"
 
 
 def model_folder() -> Path:
-    """Where the bundle that was taught on these faces lies."""
+    """Locate the folder of the bundle that was taught on these faces.
+
+    Returns:
+        `my_face` of the models' work folder.
+    """
     return paths.models_work() / "my_face"
 
 
 def save_face(
-    face: np.ndarray, emotion: str, class_names: Sequence[str], place: str | os.PathLike | None = None
+    face: np.ndarray, emotion: str, class_names: Sequence[str], folder: str | os.PathLike | None = None
 ) -> Path:
-    """Save a cropped face, RGB uint8 (h, w, 3), as `<place>/<emotion>/00000.png` …; returns the file.
+    """Save a cropped face as `<folder>/<emotion>/00000.png`, `00001.png` and so on.
 
-    Raises BadInputError for an emotion that is not in `class_names`.
+    Args:
+        face: RGB, uint8 (h, w, 3).
+        emotion: The expression it shows, one of `class_names`.
+        class_names: The classes of the model.
+        folder: Where to save it; without one `faces_folder()`.
+
+    Returns:
+        The file.
+
+    Raises:
+        BadInputError: The emotion is not in `class_names`.
     """
-    if emotion not in class_names:  # a name that comes from a page must not become a path of its own
-        raise BadInputError(f"expression {emotion!r}: known are {', '.join(class_names)}")
-    target = (folder() if place is None else Path(place)) / emotion
+    check_choice("expression", emotion, class_names)  # a name from a page must not become a path of its own
+    target = (faces_folder() if folder is None else Path(folder)) / emotion
     target.mkdir(parents=True, exist_ok=True)
     number = max((int(file.stem) for file in _files(target)), default=-1) + 1
     file = target / f"{number:05d}.png"
@@ -41,51 +58,72 @@ def save_face(
     return file
 
 
-def count_faces(place: str | os.PathLike, class_names: Sequence[str]) -> dict[str, int]:
-    """How many faces are saved of each class."""
-    return {name: len(_files(Path(place) / name)) for name in class_names}
+def count_faces(folder: str | os.PathLike, class_names: Sequence[str]) -> dict[str, int]:
+    """Count the saved faces.
 
+    Args:
+        folder: Where they are saved.
+        class_names: The classes to count.
 
-def load_faces(
-    place: str | os.PathLike, class_names: Sequence[str], problems: list[str] | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Saved faces as a network takes them: (uint8 (n, 48, 48) gray, labels int64 (n,)), oldest first.
-
-    A file that is no picture raises ImageError or, with a list given as `problems`, adds a line to it.
+    Returns:
+        Class name to number of faces.
     """
-    faces, labels = [], []
+    return {name: len(_files(Path(folder) / name)) for name in class_names}
+
+
+def load_faces(folder: str | os.PathLike, class_names: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Load the saved faces as a network takes them. A file that is not a usable picture is logged.
+
+    Args:
+        folder: Where they are saved.
+        class_names: The classes, in the order of the labels.
+
+    Returns:
+        Faces, uint8 (n, 48, 48) gray, and labels, int64 (n,), oldest first per class.
+    """
+    faces, labels, unreadable = [], [], []
     for label, name in enumerate(class_names):
-        for file in _files(Path(place) / name):
+        for file in _files(Path(folder) / name):
             try:
                 faces.append(images.face_input(images.load_image(file)))
                 labels.append(label)
             except ImageError as error:
-                if problems is None:
-                    raise
-                problems.append(str(error))
+                unreadable.append(str(error))
+    warn_each(unreadable)
     return np.array(faces, np.uint8).reshape(-1, 48, 48), np.array(labels, np.int64)
 
 
-def delete_faces(place: str | os.PathLike) -> int:
-    """Delete every saved face of a folder and the class folders that are empty then; returns their number."""
-    files = [file for inside in Path(place).glob("*") for file in _files(inside)]
+def delete_faces(folder: str | os.PathLike) -> int:
+    """Delete all saved faces of a folder, and the class folders that are empty then.
+
+    Args:
+        folder: Where they are saved.
+
+    Returns:
+        The number of deleted faces.
+    """
+    files = [file for inside in Path(folder).glob("*") for file in _files(inside)]
     for file in files:
         file.unlink(missing_ok=True)
-    for empty in [*Path(place).glob("*"), Path(place)]:
+    for empty in [*Path(folder).glob("*"), Path(folder)]:
         if empty.is_dir() and not any(empty.iterdir()):
             empty.rmdir()
     return len(files)
 
 
 def delete_model() -> bool:
-    """Delete the bundle that was taught on saved faces; whether there was one."""
-    there = model_folder().is_dir()
+    """Delete the bundle that was taught on saved faces.
+
+    Returns:
+        Whether there was one.
+    """
+    existed = model_folder().is_dir()
     shutil.rmtree(model_folder(), ignore_errors=True)
-    return there
+    return existed
 
 
-def _files(place: Path) -> list[Path]:
-    """The faces that we saved in a class folder, oldest first; other files are not ours."""
-    if not place.is_dir():
+def _files(folder: Path) -> list[Path]:
+    """The faces that were saved in a class folder, oldest first; other files are left alone."""
+    if not folder.is_dir():
         return []
-    return sorted(file for file in place.iterdir() if _NAME.fullmatch(file.name) and file.is_file())
+    return sorted(file for file in folder.iterdir() if _NAME.fullmatch(file.name) and file.is_file())

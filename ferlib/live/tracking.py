@@ -1,101 +1,87 @@
-"""Faces followed from frame to frame by overlap, and their probabilities made calmer over time."""
+"""Faces that are followed from frame to frame, and their probabilities smoothed over time."""
 
+import itertools
+import math
 from collections.abc import Sequence
-from dataclasses import replace
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from ferlib.common.boxes import Box, match_boxes
 from ferlib.common.errors import BadInputError
-from ferlib.model.recognise import FaceReading
+from ferlib.model.recognise import Face
 
 
-class Tracker:
-    """Gives boxes a number that stays with their face from frame to frame.
+@dataclass
+class _Track:
+    box: Box
+    probabilities: dict[str, float]
+    seconds: float
+    missed: int = 0
 
-    A box is the same face as a box of an earlier frame when they overlap by an IoU of at least `least`; the
-    best overlaps are taken first, each box once. A face that is not seen in more than `patience` frames is
-    lost: its number does not come again. Raises BadInputError for values that make no sense.
+
+class FaceTracker:
+    """Follow the faces of a stream of frames: give each face a number and smooth its probabilities.
+
+    A box belongs to the same face as a box of an earlier frame if their IoU is at least `min_iou`; the best
+    overlaps are matched first, each box once. Probabilities are smoothed per face by an exponential moving
+    average: the new ones count by `weight`, the face's past by the rest.
+
+    Args:
+        weight: Weight of the newest frame, above 0 and at most 1; 1 does not smooth.
+        min_iou: Smallest overlap of the same face in two frames, above 0 and at most 1.
+        patience: A face that is missing in more frames than this is lost; its number is not used again.
+        time_constant: For streams whose frames do not come evenly: seconds after which an old answer counts
+            for 1/e. The weight then follows from the time between two frames, and `weight` is not used.
+
+    Raises:
+        BadInputError: A value outside its range.
     """
 
-    def __init__(self, least: float = 0.3, patience: int = 12):
-        if not 0 < least <= 1 or patience < 0:
-            raise BadInputError(
-                f"least {least}, patience {patience}: give an IoU above 0 and at most 1, and 0 frames or more"
-            )
-        self._least, self._patience = least, patience
-        self._known: dict[int, tuple[Box, int]] = {}  # number -> (last box, frames since)
-        self._next = 1
+    def __init__(
+        self,
+        weight: float = 0.3,
+        min_iou: float = 0.3,
+        patience: int = 12,
+        time_constant: float | None = None,
+    ):
+        if not 0 < weight <= 1:
+            raise BadInputError(f"smoothing weight {weight}: it must be above 0 and at most 1")
+        if not 0 < min_iou <= 1 or patience < 0:
+            values = f"min_iou {min_iou}, patience {patience}"
+            raise BadInputError(f"{values}: give an IoU above 0 and at most 1, and 0 frames or more")
+        self._weight, self._min_iou, self._patience = weight, min_iou, patience
+        self._time_constant = time_constant
+        self._tracks: dict[int, _Track] = {}
+        self._numbers = itertools.count(1)
 
-    @property
-    def alive(self) -> tuple[int, ...]:
-        """The numbers of faces that are not lost, in the order in which they first came."""
-        return tuple(self._known)
+    def update(self, faces: Sequence[Face], seconds: float = 0.0) -> list[Face]:
+        """Number and smooth the faces of the next frame.
 
-    def update(self, boxes: Sequence[Box]) -> list[int]:
-        """The number of each box of the next frame, from 1."""
-        numbers = list(self._known)
-        known = [self._known[number][0] for number in numbers]
-        found = {j: numbers[i] for i, j, _ in match_boxes(known, boxes, self._least)}
-        result = []
-        for j in range(len(boxes)):
-            if j not in found:
-                found[j], self._next = self._next, self._next + 1
-            result.append(found[j])
-        seen = set(result)
-        aged = {n: (box, age + 1) for n, (box, age) in self._known.items() if n not in seen}
-        self._known = {
-            **{n: (box, age) for n, (box, age) in aged.items() if age <= self._patience},
-            **{n: (tuple(box), 0) for n, box in zip(result, boxes, strict=True)},
-        }
-        self._known = dict(sorted(self._known.items()))
-        return result
+        Args:
+            faces: The faces of the frame.
+            seconds: Time of the frame, on any clock; only used with a time constant.
 
+        Returns:
+            The same faces with `track` (from 1), smoothed probabilities, and the emotion that follows from them.
+        """
+        numbers, boxes = list(self._tracks), [track.box for track in self._tracks.values()]
+        matches = match_boxes(boxes, [face.box for face in faces], self._min_iou)
+        number_of = {new: numbers[old] for old, new, _ in matches}
+        for track in self._tracks.values():
+            track.missed += 1
+        tracked = []
+        for k, face in enumerate(faces):
+            number = number_of[k] if k in number_of else next(self._numbers)
+            smoothed = self._smooth(face.probabilities, self._tracks.get(number), seconds)
+            self._tracks[number] = _Track(face.box, smoothed, seconds)
+            best = max(smoothed, key=smoothed.__getitem__)
+            tracked.append(replace(face, emotion=best, probabilities=smoothed, track=number))
+        self._tracks = {n: track for n, track in self._tracks.items() if track.missed <= self._patience}
+        return tracked
 
-class Follower:
-    """Readings of frames, one frame after the other: numbered by face, probabilities smoothed per face.
-
-    Each new answer counts by `weight`, in (0, 1], and the past of the same face by the rest, see `smooth`;
-    1 leaves the answers as they are. A face that comes back before it is lost goes on where it was.
-    """
-
-    def __init__(self, weight: float = 0.3, least: float = 0.3, patience: int = 12):
-        check_weight(weight)
-        self._weight, self._tracker = weight, Tracker(least, patience)
-        self._past: dict[int, dict[str, float]] = {}
-
-    def update(self, readings: Sequence[FaceReading]) -> list[FaceReading]:
-        """The readings of the next frame with `track` set, calmer probabilities, and the emotion of these."""
-        numbers = self._tracker.update([reading.box for reading in readings])
-        followed = [self._calm(reading, n) for reading, n in zip(readings, numbers, strict=True)]
-        alive = set(self._tracker.alive)
-        self._past = {n: past for n, past in self._past.items() if n in alive}
-        return followed
-
-    def _calm(self, reading: FaceReading, number: int) -> FaceReading:
-        past = self._past.get(number, reading.probabilities)
-        new = {
-            name: self._weight * p + (1 - self._weight) * past[name]
-            for name, p in reading.probabilities.items()
-        }
-        self._past[number] = new
-        return replace(reading, emotion=max(new, key=new.get), probabilities=new, track=number)
-
-
-def check_weight(weight: float) -> None:
-    """Raise BadInputError for a weight outside (0, 1]."""
-    if not 0 < weight <= 1:
-        raise BadInputError(f"weight {weight}: must lie above 0 and at most at 1")
-
-
-def smooth(probabilities: np.ndarray, weight: float = 0.3) -> np.ndarray:
-    """Rows of probabilities over time, (n, k), made calmer: each row is `weight` new and the rest old.
-
-    The exponential moving average; the first row stays, rows still sum to one. `weight` in (0, 1],
-    1 changes nothing. Raises BadInputError for another weight.
-    """
-    check_weight(weight)
-    calm = np.array(probabilities, dtype=np.float64)
-    for k in range(1, len(calm)):
-        calm[k] = weight * calm[k] + (1 - weight) * calm[k - 1]
-    return calm
+    def _smooth(self, new: dict[str, float], past: _Track | None, seconds: float) -> dict[str, float]:
+        if past is None:
+            return dict(new)
+        weight = self._weight
+        if self._time_constant is not None:
+            weight = 1 - math.exp(-max(seconds - past.seconds, 0.0) / self._time_constant)
+        return {name: weight * p + (1 - weight) * past.probabilities[name] for name, p in new.items()}

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import time
+from dataclasses import replace
 from itertools import groupby, pairwise
 
 import pytest
 
-from ferlib import live, synth
+import ferlib
+from ferlib import synth
 from ferlib.common import images, paths
-from ferlib.detect.detector import load_detector
 from ferlib.live import personal
 from tests.browser.lab import (
     CHROMIUM,
@@ -34,24 +35,24 @@ ALLOWED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream
 FILM_FPS, TIMES = 10, 3  # Chromium plays 30 pictures a second, so each is there three times
 SEED, SECONDS = 1, 7.2  # three expressions, each between two neutral moments
 
-DETECTOR = "yunet" if os.environ.get("FERLIB_YUNET") else "haar"
+DETECTOR = "yunet" if os.environ.get("FERLIB_YUNET") else "frontalface_default"
 REAL = [
-    "from ferlib.common import paths\nfrom ferlib.model.bundle import load_bundle\n"
-    "from ferlib.live.widgets.camera import CameraCell\nbundle = load_bundle(paths.shipped_bundle(), form='fastest')",
-    f"cell = CameraCell(bundle, detector='{DETECTOR}')\ncell",
+    "import ferlib\nfrom ferlib.live.widgets.camera import CameraCell",
+    f"cell = CameraCell(ferlib.load(detector='{DETECTOR}'))\ncell",
 ]
 STAND_IN = [
-    "import time\nfrom pathlib import Path\nimport numpy as np\nfrom ferlib.live.widgets.camera import CameraCell\n"
+    "import time\nfrom pathlib import Path\nimport numpy as np\nfrom ferlib import Recognizer\n"
+    "from ferlib.detect.detector import load_cascade\nfrom ferlib.live.widgets.camera import CameraCell\n"
     "class Model:\n"
     "    class_names, input_shape = ('happy', 'sad'), (48, 48, 1)\n"
-    "    def predict(self, faces):\n"
+    "    def predict(self, faces, tta='none'):\n"
     "        mode = Path('mode').read_text()\n"
     "        if mode == 'fails':\n"
     "            raise ValueError('the model fell over')\n"
     "        if mode == 'slow':\n"
     "            time.sleep(0.4)\n"
     "        return np.tile(np.float32([0.9, 0.1]), (len(faces), 1))",
-    "cell = CameraCell(Model(), detector='haar')\ncell",
+    "cell = CameraCell(Recognizer(Model(), load_cascade()))\ncell",
 ]
 # what the page has opened can then be asked whether it is closed
 REMEMBER = """
@@ -129,14 +130,9 @@ def closed(page):
 
 
 def test_the_expression_shown_follows_the_film(lab, film, project):
-    from ferlib.model.bundle import load_bundle
-
-    bundle = load_bundle(paths.shipped_bundle(), form="fastest")
-    finder = load_detector("yunet" if DETECTOR == "yunet" else "frontalface_default")
+    recognizer = replace(ferlib.load(detector=DETECTOR), longest=320)
     peaks = [round((2.4 * k + 1.3) * FILM_FPS) for k in range(int(SECONDS / 2.4))]
-    expected = [
-        live.read_faces(film[1][k], bundle, finder, min_size=80, longest=320)[0].emotion for k in peaks
-    ]
+    expected = [recognizer.read(film[1][k], "rgb", min_size=80)[0].emotion for k in peaks]
     assert len(set(expected) - {"neutral"}) == len(expected), f"choose another film: {expected} for {film[2]}"
 
     with browser_page(lab("real.ipynb"), camera(film), script=REMEMBER) as page:
@@ -145,7 +141,7 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         assert page.evaluate("window.opened.length") == 0  # nothing is filmed before somebody presses start
         assert "before you press start" in status(page)
         start(page)
-        wait_for(lambda: "frames a second" in status(page), 60)
+        wait_for(lambda: "frames per second" in status(page), 60)
         until, shown, paces, delays = time.monotonic() + 1.7 * SECONDS, [], [], []
         while time.monotonic() < until:
             shown.append(data(page, "emotion"))
@@ -204,7 +200,7 @@ def test_the_expression_shown_follows_the_film(lab, film, project):
         picture(page, "emoji")
         page.get_by_label("emoji").uncheck()
         page.get_by_label("smoothing").uncheck()
-        page.get_by_label("views").select_option("three")
+        page.get_by_label("test-time augmentation").select_option("three")
         wait_for(lambda: "1 face" in status(page))
         page.get_by_role("button", name="stop").click()
         assert closed(page) and "The camera is off" in status(page) and data(page, "emotion") == ""
@@ -304,3 +300,28 @@ def test_a_page_that_is_not_secure_says_so(lab, film):
         start(page)
         wait_for(lambda: "secure pages only, and this one came from http://lab.test" in status(page))
         picture(page, "insecure")
+
+
+def test_a_source_at_the_kernel_is_shown_and_switched_off(lab, film, project):
+    shown = "c => c.getContext('2d').getImageData(0, 0, c.width, c.height).data.some(v => v > 0)"
+    with browser_page(lab("stand_in.ipynb"), camera(film), script=REMEMBER) as page:
+        run_all(page)
+        cell(page).get_by_label("source").select_option("film")
+        cell(page).get_by_role("button", name="start").click()
+        wait_for(lambda: "1 face" in status(page))
+        assert page.locator(".fc-picture canvas").evaluate(shown) and data(page, "emotion") == "happy"
+        assert page.evaluate("window.opened.length") == 0  # the browser's camera is not asked for
+        picture(page, "film")
+        cell(page).get_by_label("source").select_option("browser")  # stops the film
+        wait_for(lambda: "stopped" in status(page) or "off" in status(page))
+        start(page)
+        wait_for(lambda: "1 face" in status(page) and page.evaluate("window.opened.length") == 1)
+        cell(page).get_by_label("source").select_option("film")
+        wait_for(lambda: closed(page))
+        cell(page).get_by_label("source").select_option("file")
+        cell(page).get_by_label("path of a video file").fill("nowhere.mp4")
+        cell(page).get_by_label("path of a video file").press("Enter")
+        cell(page).get_by_role("button", name="start").click()
+        wait_for(lambda: "nowhere.mp4: no such video file" in status(page))
+        assert data(page, "state") == "off"
+        picture(page, "no_file")

@@ -10,12 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import ferlib
 from ferlib import synth
 from ferlib.common import images
 from ferlib.common.labels import SEVEN
-from ferlib.common.paths import shipped_bundle
-from ferlib.live import serve
-from ferlib.model.bundle import load_bundle
+from ferlib.live.serve.server import running_server
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(
@@ -23,7 +22,6 @@ pytestmark = pytest.mark.skipif(
 )
 
 PICTURES = Path("build/browser")
-HAAR = "frontalface_default"
 FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
 PHONE = {
     "viewport": {"width": 390, "height": 844},
@@ -34,13 +32,13 @@ PHONE = {
 
 
 @pytest.fixture(scope="module")
-def bundle():
-    return load_bundle(shipped_bundle())
+def recognizer():
+    return ferlib.load(detector="frontalface_default")
 
 
 @pytest.fixture(scope="module")
-def server(bundle):
-    with serve.running(bundle, detector=HAAR) as server:
+def server(recognizer):
+    with running_server(recognizer) as server:
         yield server
 
 
@@ -275,8 +273,8 @@ def test_without_a_camera_the_page_says_why(playwright, server, files, flags, pr
     browser.close()
 
 
-def test_a_server_that_is_gone_is_named(browser, bundle, files):
-    with serve.running(bundle, detector=HAAR) as server:
+def test_a_server_that_is_gone_is_named(browser, recognizer, files):
+    with running_server(recognizer) as server:
         page = opened(browser, server.url)
         choose(page, files / "happy.png")
         status(page, "happy")

@@ -247,7 +247,7 @@ def test_predict_writes_copies_and_a_chart(tmp_path, bundle_folder):
     (tmp_path / "in").mkdir()
     images.write_image(tmp_path / "in/photo.png", synth.draw_photo(3).image)
     copies, chart = tmp_path / "copies", tmp_path / "chart.png"
-    wanted = ("--annotated", copies, "--chart", chart, "--emoji", "--views", "flip", "--flat")
+    wanted = ("--annotated", copies, "--chart", chart, "--emoji", "--tta", "flip", "--flat")
     done = ferlib("predict", tmp_path / "in", "--model", bundle_folder, "--detector", HAAR, *wanted)
     assert done.returncode == 0, done.stderr
     assert images.load_image(copies / "photo.png").shape == images.load_image(tmp_path / "in/photo.png").shape
@@ -289,11 +289,11 @@ def test_predict_reads_a_film(tmp_path, bundle_folder):
             "nothing.jpg",
         ),
         (["predict", "no.mp4", "--model", "{bundle}", "--csv", "out.csv", "--detector", HAAR], "no.mp4"),
-        (["predict", "a.mp4", "b.jpg", "--csv", "out.csv"], "film alone"),
+        (["predict", "a.mp4", "b.jpg", "--csv", "out.csv"], "video alone"),
         (["predict", "a.jpg", "--timeline", "out.png"], "--chart"),
         (["predict", "a.jpg"], "nothing to write"),
         (["predict", "a.jpg", "--csv", "out.csv", "--model", "{bundle}", "--detector", "haarder"], "haarder"),
-        (["predict", "a.jpg", "--csv", "out.csv", "--views", "four"], "four"),
+        (["predict", "a.jpg", "--csv", "out.csv", "--tta", "four"], "four"),
         (["crawl", "faces", "--out", "raw", "--source", "altavista"], "altavista"),
         (["crawl", "faces", "--out", "raw", "--source", "list"], "path"),
         (["crawl", "faces", "--out", "raw", "--count", "0"], "count"),

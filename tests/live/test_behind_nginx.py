@@ -12,8 +12,7 @@ import urllib3
 
 from ferlib import synth
 from ferlib.common import images, paths
-from ferlib.live import serve
-from tests.live.test_serve import HAAR, Fake
+from tests.live.test_serve import serving
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
 pytestmark = [
@@ -52,21 +51,10 @@ def readme_configuration(folder, port: int, behind: str) -> str:
 @pytest.fixture(scope="module")
 def site(tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("nginx"), free_port()
-    made = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=localhost",
-    ]
-    made += ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run(made, check=True, capture_output=True)
-    with serve.running(Fake(), detector=HAAR) as server:
+    certificate = f"-days 2 -subj /CN=localhost -keyout {folder}/key.pem -out {folder}/cert.pem"
+    command = f"openssl req -x509 -newkey rsa:2048 -nodes {certificate}".split()
+    subprocess.run(command, check=True, capture_output=True)
+    with serving() as server:
         inner = readme_configuration(folder, port, server.url.rstrip("/"))
         (folder / "nginx.conf").write_text(
             f"daemon off; pid {folder}/pid; error_log {folder}/error.log; events {{}}\n"

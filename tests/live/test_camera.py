@@ -1,13 +1,12 @@
-"""The kernel's half of the camera cell: every frame is answered once, and no face is kept without consent."""
+"""The kernel's half of the camera cell: frames are answered, sources released, faces kept by consent only."""
 
 import queue
 import threading
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from jupyter_client.manager import start_new_kernel
 
 from ferlib import synth
@@ -15,39 +14,30 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
 from ferlib.live import personal
+from ferlib.live.video import Frame
 from ferlib.live.widgets import camera
+from tests.live.fakes import wait_until
 
 FRAME = images.encode_jpeg(next(iter(synth.film(1, 1, fps=2, size=(320, 240))))[0], 90)
 EMPTY = images.encode_jpeg(np.full((240, 320, 3), 120, np.uint8))
-
-
-class Model:
-    """Reads every face as happy; `pause` seconds slow, or failing."""
-
-    class_names = SEVEN
-    input_shape = (48, 48, 1)
-    pause = 0.0
-    error: Exception | None = None
-
-    def predict(self, faces):
-        time.sleep(self.pause)
-        if self.error:
-            raise self.error
-        return np.tile(np.float32([0.05, 0.05, 0.1, 0.6, 0.1, 0.05, 0.05]), (len(faces), 1))
 
 
 class Page:
     """Stands in for the browser: sends to a cell, and keeps what the cell sends."""
 
     def __init__(self, cell):
-        self.cell, self.received = cell, []
-        cell.send = self.received.append  # what would go through the kernel's comm
+        self.cell, self.received, self.pictures = cell, [], []
+        cell.send = self._receive  # what would go through the kernel's comm
+
+    def _receive(self, content, buffers=()):
+        self.received.append(content)
+        self.pictures += buffers
 
     def frame(self, number, data=FRAME):
-        self.cell._received(self.cell, {"kind": "frame", "id": number}, [memoryview(data)])
+        self.cell.receive(self.cell, {"kind": "frame", "id": number}, [memoryview(data)])
 
     def say(self, **content):
-        self.cell._received(self.cell, content, [])
+        self.cell.receive(self.cell, content, [])
 
     def answers(self):
         return [message for message in self.received if message["kind"] == "answer"]
@@ -61,39 +51,66 @@ class Page:
         return next(m for m in reversed(self.received) if m["kind"] == "notice")
 
 
-def wait_until(condition, seconds=20.0):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return True
-        time.sleep(0.01)
-    return False
+class Source:
+    """Stands in for `ferlib.live.video.frames`: gray frames, and a note of what was opened and closed."""
+
+    def __init__(self, count=None, error=None, pause=0.0):
+        self.count, self.error, self.pause = count, error, pause
+        self.opened, self.closed, self.threads = [], 0, set()
+
+    def __call__(self, source, seed=7):
+        self.opened.append(source)
+        self.threads.add(threading.current_thread())
+        try:
+            index = 0
+            while self.count is None or index < self.count:
+                time.sleep(self.pause)
+                yield Frame(index, index / 100, np.full((120, 160, 3), 90, np.uint8), None)
+                index += 1
+            if self.error:
+                raise self.error
+        finally:
+            self.closed += 1
 
 
 def threads():
     return [t for t in threading.enumerate() if t.name == "ferlib-camera"]
 
 
-@pytest.fixture
-def model():
-    return Model()
-
-
-@pytest.fixture
-def page(model, tmp_path):
-    yield Page(camera.CameraCell(model, detector="haar", folder=tmp_path / "mine"))
-    camera.close_all()
+@pytest.fixture(autouse=True)
+def no_thread_is_left():
+    yield
+    camera.stop_all()
     assert wait_until(lambda: not threads())
+
+
+@pytest.fixture
+def page(recognizer, tmp_path):
+    """A page whose browser has switched its camera on."""
+    page = Page(camera.CameraCell(recognizer, folder=tmp_path / "mine"))
+    page.say(kind="start")
+    return page
+
+
+@pytest.fixture
+def source(monkeypatch):
+    stand_in = Source()
+    monkeypatch.setattr(camera, "frames", stand_in)
+    return stand_in
+
+
+# the camera of the browser
 
 
 def test_a_frame_is_answered_with_box_and_probabilities(page):
     page.frame("a:1")
     answer = page.answer("a:1")
-    assert answer["size"] == [320, 240] and len(answer["faces"]) == 1
+    assert answer["size"] == (320, 240) and len(answer["faces"]) == 1 and page.pictures == []
     x, y, width, height = answer["faces"][0]["box"]
     assert x >= 0 and y >= 0 and x + width <= 320 and y + height <= 240 and width >= 80
     assert answer["faces"][0]["probabilities"] == [0.05, 0.05, 0.1, 0.6, 0.1, 0.05, 0.05]
-    assert page.cell.frame_count == 1 and page.cell.last[0].emotion == "happy"
+    assert page.cell.frame_count == 1 and page.cell.last[1][0].emotion == "happy"
+    assert page.cell.last[0].shape == (240, 320, 3) and page.cell.status["running"]
 
 
 def test_no_face_is_an_empty_list(page):
@@ -117,23 +134,25 @@ def test_a_frame_without_bytes_or_number_is_answered(page):
 
 
 @pytest.mark.parametrize("content", [None, [], "frame", {}, {"kind": 7}, {"kind": "frames"}])
-def test_messages_of_no_meaning_do_nothing(page, content):
-    page.cell._received(page.cell, content, [])
+def test_messages_without_meaning_do_nothing(recognizer, content):
+    page = Page(camera.CameraCell(recognizer))
+    page.cell.receive(page.cell, content, [])
     assert page.received == [] and not threads()
 
 
-def test_an_error_in_the_model_is_answered_and_the_stream_goes_on(page, model):
-    model.error = ValueError("it fell over")
+def test_an_error_in_the_model_is_answered_and_the_stream_goes_on(page, recognizer):
+    recognizer.model.error = ValueError("it fell over")
     for number in range(3):
         page.frame(number)
         assert page.answer(number)["error"] == "ValueError: it fell over"
-    model.error = None
+    assert page.cell.error is recognizer.model.error
+    recognizer.model.error = None
     page.frame(3)
     assert len(page.answer(3)["faces"]) == 1 and len(threads()) == 1
 
 
-def test_every_frame_of_many_threads_is_answered_once_and_the_newest_is_read(page, model):
-    model.pause = 0.05
+def test_every_frame_of_many_threads_is_answered_once_and_the_newest_is_read(page, recognizer):
+    recognizer.model.pause = 0.05
     page.frame("first")
     page.answer("first")
     senders = [threading.Thread(target=page.frame, args=(k,)) for k in range(40)]
@@ -148,44 +167,54 @@ def test_every_frame_of_many_threads_is_answered_once_and_the_newest_is_read(pag
     assert sum(bool(message.get("dropped")) for message in page.answers()) > 0
 
 
-def test_the_thread_ends_when_no_frame_comes_and_begins_again(page, monkeypatch):
+def test_the_newest_picture_is_forgotten_when_no_frame_comes(page, monkeypatch, recognizer):
     monkeypatch.setattr(camera, "_IDLE", 0.05)
+    page.say(kind="start")
     page.frame(1)
     page.answer(1)
-    assert wait_until(lambda: not threads()) and not page.cell.running
+    assert wait_until(lambda: page.cell.last is None) and page.cell.running
     page.say(kind="save", emotion="happy", consent=True)
-    assert page.notice()["error"]  # the last picture went with the thread
+    assert page.notice()["error"]
     page.frame(2)
     assert page.answer(2)["faces"]
 
 
-def test_a_new_cell_closes_the_one_before(page, model):
+def test_after_a_stop_frames_are_answered_unread_and_nothing_can_be_saved(page, tmp_path):
     page.frame(1)
     page.answer(1)
-    camera.CameraCell(model, detector="haar")
-    assert not threads() and page.cell.comm is None
-    page.frame(2)
-    assert not threads()  # a late frame does not wake it
+    page.say(kind="stop")
+    assert not threads() and page.cell.last is None and not page.cell.status["running"]
+    page.frame(2)  # a late one
+    assert page.answer(2)["dropped"] and not threads()
+    page.say(kind="save", emotion="happy", consent=True)
+    assert "no face" in page.notice()["text"] and not (tmp_path / "mine").exists()
 
 
-def test_settings_of_the_page_are_obeyed_or_refused(page):
+def test_settings_of_the_page_are_obeyed_or_refused(page, recognizer):
     page.cell.detector = "owl"
     page.frame(1)
-    assert "'owl'" in page.answer(1)["error"]
-    page.cell.detector, page.cell.views = "haar", "three"
+    assert "unknown detector 'owl'" in page.answer(1)["error"]
+    page.cell.detector, page.cell.tta = "haar", "three"
     page.frame(2)
     assert page.answer(2)["faces"]
-    page.cell.views = "nine"
+    page.cell.tta = "nine"
     page.frame(3)
-    assert "'nine'" in page.answer(3)["error"]
+    assert "unknown tta 'nine'" in page.answer(3)["error"]
 
 
-@pytest.mark.parametrize("wrong", [{"views": "five"}, {"detector": "owl"}])
-def test_wrong_settings_are_refused_and_leave_the_earlier_cell_alone(page, model, wrong):
-    with pytest.raises(BadInputError, match="known are"):
-        camera.CameraCell(model, **wrong)
+def test_probabilities_are_smoothed_unless_the_page_switches_it_off(page, recognizer):
+    first = lambda number: page.answer(number)["faces"][0]["probabilities"][0]  # noqa: E731
     page.frame(1)
-    assert page.answer(1)["faces"]
+    assert first(1) == 0.05
+    recognizer.model.row = np.float32([0.94, 0.01, 0.01, 0.01, 0.01, 0.01, 0.01])
+    page.frame(2)
+    assert 0.05 < first(2) < 0.93
+    page.cell.smoothing = False
+    page.frame(3)
+    assert first(3) == 0.94
+
+
+# saving and deleting
 
 
 @pytest.mark.parametrize(
@@ -229,88 +258,244 @@ def test_a_face_is_saved_by_consent_and_deleted(page, tmp_path, monkeypatch):
     assert not taught.exists() and not any(page.cell.saved.values())
 
 
-def test_nothing_can_be_saved_after_stop(page, tmp_path):
-    page.frame(1)
-    page.answer(1)
+# a source at the kernel
+
+
+def test_a_drawn_film_is_shown_and_recognised(recognizer):
+    page = Page(camera.CameraCell(recognizer, "film"))
+    page.say(kind="start")
+    assert wait_until(lambda: page.cell.frame_count >= 5, 30)
+    image, faces = page.cell.last
+    assert image.shape == (240, 320, 3) and all(face.emotion == "happy" for face in faces)
     page.say(kind="stop")
-    page.say(kind="save", emotion="happy", consent=True)
-    assert "no face" in page.notice()["text"] and not (tmp_path / "mine").exists()
+    assert not page.cell.running and page.cell.error is None and page.cell.last is None
+    shown = images.load_image(bytes(page.pictures[0]))
+    assert shown.shape == image.shape and len(page.pictures) >= page.cell.frame_count >= 5
+    assert [answer["id"] for answer in page.answers()][:3] == [0, 1, 2]
+    status = page.cell.status
+    assert status["text"].startswith("stopped after") and not (status["running"] or status["error"])
+    assert set(recognizer.model.batches) <= {1}
 
 
-@given(
-    st.lists(st.tuples(st.floats(0.001, 2), st.integers(0, 1)), min_size=1, max_size=30),
-    st.integers(1, 9),
+def test_start_and_stop(recognizer, source):
+    cell = camera.CameraCell(recognizer, "film")
+    cell.stop()
+    assert not cell.running and source.opened == []  # nothing is opened before start
+    cell.start()
+    assert wait_until(lambda: cell.frame_count > 2)
+    assert cell.running and cell.status["running"] and source.closed == 0
+    assert threading.current_thread() not in source.threads
+    cell.stop()
+    cell.stop()
+    assert not cell.running and source.closed == 1
+    count = cell.frame_count
+    time.sleep(0.1)
+    assert cell.frame_count == count
+    cell.start()
+    assert wait_until(lambda: cell.frame_count > 0)
+    cell.close()
+    assert not cell.running and source.opened == ["film", "film"] and source.closed == 2
+
+
+def test_making_or_starting_a_cell_stops_the_others(recognizer, source):
+    first = camera.CameraCell(recognizer, "film")
+    first.start()
+    assert wait_until(lambda: first.frame_count > 0)
+    second = camera.CameraCell(recognizer, 0)
+    assert not first.running and source.closed == 1
+    second.start()
+    first.start()
+    assert not second.running and first.running and source.closed == 2
+    browser = camera.CameraCell(recognizer)
+    browser.start()
+    assert not first.running and browser.running
+    assert not (second.status["running"] or first.status["running"])
+
+
+def test_a_source_that_ends_ends_the_thread_and_keeps_its_last_picture(recognizer, source):
+    source.count = 4
+    cell = camera.CameraCell(recognizer, "clip.mp4")
+    cell.start()
+    assert wait_until(lambda: not cell.running)
+    assert (
+        cell.frame_count == 4
+        and source.closed == 1
+        and cell.status["text"].startswith("stopped after 4 frames")
+    )
+    assert cell.last[0].shape == (120, 160, 3)
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (BadInputError("no camera 5 here; plug one in"), "stopped: no camera 5 here; plug one in"),
+        (ValueError("<b>odd</b>"), "stopped: ValueError: <b>odd</b>"),
+    ],
 )
-def test_smoothed_rows_are_probabilities_and_do_not_depend_on_the_rate(steps, parts):
-    fast, slow, now = camera._Calm(), camera._Calm(), 100.0
-    box, rows = [(10, 10, 50, 50)], ([1.0, 0.0], [0.2, 0.8])
-    fast.update(box, [rows[0]], now), slow.update(box, [rows[0]], now)
-    for seconds, which in steps:
-        for k in range(parts):
-            (often,) = fast.update(box, [rows[which]], now + seconds * (k + 1) / parts)
-        now += seconds
-        (once,) = slow.update(box, [rows[which]], now)
-        assert abs(sum(once) - 1) < 1e-9 and min(once) >= 0
-        assert np.allclose(often, once, atol=1e-6)
+def test_an_error_in_the_source_is_shown_and_ends_the_thread(recognizer, source, error, words):
+    source.count, source.error = 2, error
+    cell = camera.CameraCell(recognizer, "film")
+    cell.start()
+    assert wait_until(lambda: not cell.running)
+    assert cell.error is error and source.closed == 1
+    assert cell.status == {"running": False, "text": words, "error": True}
+    source.count = None
+    cell.start()
+    assert wait_until(lambda: cell.frame_count > 0) and cell.error is None  # a new start begins afresh
 
 
-def test_smoothing_follows_each_face_and_begins_anew_for_a_new_one():
-    calm = camera._Calm()
-    calm.update([(0, 0, 50, 50), (200, 0, 50, 50)], [[1, 0], [0, 1]], 1.0)
-    rows = calm.update([(198, 2, 50, 50), (2, 1, 50, 50)], [[0, 1], [1, 0]], 1.1)  # in another order
-    assert np.allclose(rows, [[0, 1], [1, 0]])
-    (row,) = calm.update([(2, 1, 50, 50)], [[0, 1]], 1.2)
-    assert 0.5 < row[0] < 1
-    (row,) = calm.update([(100, 150, 50, 50)], [[0, 1]], 1.3)
-    assert np.allclose(row, [0, 1])
+def test_an_error_in_the_model_is_shown_and_the_source_goes_on(recognizer, monkeypatch):
+    page = Page(camera.CameraCell(recognizer, "film"))
+    recognizer.model.error = RuntimeError("it fell over")
+    page.cell.start()
+    assert page.answer(1)["error"] == "RuntimeError: it fell over" and page.cell.running
+
+
+def test_a_missing_camera_is_one_clear_line(recognizer):
+    cell = camera.CameraCell(recognizer, 87)
+    cell.start()
+    assert wait_until(lambda: not cell.running)
+    assert "no camera 87 here" in cell.status["text"] and cell.status["error"]
+
+
+def test_start_and_stop_from_many_threads_at_once(recognizer, source):
+    source.pause = 0.002
+    cells = [camera.CameraCell(recognizer, "film") for _ in range(3)]
+    rng = np.random.default_rng(3)
+    jobs = [cell.start if rng.random() < 0.6 else cell.stop for cell in cells for _ in range(12)]
+    jobs = [threading.Thread(target=job) for job in rng.permutation(jobs)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join(30)
+        assert not job.is_alive()
+    assert sum(cell.running for cell in cells) <= 1
+    camera.stop_all()
+    assert len(source.opened) == source.closed > 0
+    assert all(cell.error is None for cell in cells)
+
+
+def test_frames_keep_the_speed_of_their_source(recognizer, source):
+    source.count = 30  # at 100 a second
+    cell = camera.CameraCell(recognizer, "film")
+    begin = time.monotonic()
+    cell.start()
+    assert wait_until(lambda: not cell.running)
+    assert time.monotonic() - begin > 0.28
+    assert 0 < cell.fps <= 110
+
+
+@pytest.mark.parametrize(
+    ("given", "opened"), [("film", "film"), (0, "0"), ("1", "1"), (" my clip.avi ", "my clip.avi")]
+)
+def test_the_source_given_is_the_source_opened(recognizer, source, given, opened):
+    cell = camera.CameraCell(recognizer, given)
+    cell.start()
+    assert wait_until(lambda: source.opened) and source.opened == [opened]
+    cell.source = "another.mp4"  # as the page does
+    cell.start()
+    assert wait_until(lambda: len(source.opened) == 2) and source.opened[1] == "another.mp4"
+    page = Page(cell)
+    page.say(kind="start", source="third.mp4")  # the message may come before the page's change of `source`
+    assert wait_until(lambda: len(source.opened) == 3) and source.opened[2] == "third.mp4"
+    page.say(kind="start", source=7)
+    assert page.notice()["error"] and len(source.opened) == 3
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, None, True])
+def test_a_wrong_source_is_refused_and_leaves_the_earlier_cell_alone(page, recognizer, wrong):
+    with pytest.raises(BadInputError, match=r"numbered from 0|give 'film'"):
+        camera.CameraCell(recognizer, wrong)
+    page.frame(1)
+    assert page.answer(1)["faces"]
+
+
+def test_a_cell_begins_with_the_settings_of_its_recognizer(recognizer):
+    cell = camera.CameraCell(replace(recognizer, tta="flip"), folder="/somewhere/mine")
+    assert (cell.source, cell.detector, cell.tta, cell.faces_folder) == ("browser", "haar", "flip", "mine")
+    assert (
+        set(cell.emoji_pictures) == set(SEVEN) == set(cell.colours)
+        and cell.emoji_pictures["sad"][1:4] == b"PNG"
+    )
+    assert "start" in repr(cell)
 
 
 SET_UP = """
 import time
-import numpy as np
+from ferlib.detect.detector import load_cascade
 from ferlib.live.widgets import camera
+from ferlib.model.recognise import Recognizer
+from tests.live.fakes import HappyModel
 
-class Model:
-    class_names, input_shape = ("happy", "rest"), (48, 48, 1)
-    def predict(self, faces):
-        return np.tile(np.float32([0.9, 0.1]), (len(faces), 1))
-
-cell = camera.CameraCell(Model(), detector="haar")
+cell = camera.CameraCell(Recognizer(HappyModel(), load_cascade()))
 print(cell.comm.comm_id)
 """
 
 
-def test_frames_are_answered_in_a_real_kernel():
-    """As JupyterLab sends them, with a subshell; ipykernel 7.4 routes a comm's messages as it likes."""
+def test_both_kinds_of_source_in_a_real_kernel():
+    """Messages as JupyterLab sends them, with a subshell, while the kernel is idle and while a cell runs."""
     manager, client = start_new_kernel()
     try:
-        client.execute(SET_UP)
-        comm = next_message(client, "stream")["text"].strip()
+        comm = run_cell(client, SET_UP).strip()
         request = client.session.msg("create_subshell_request", {})
         client.control_channel.send(request)
         subshell = client.get_control_msg(timeout=20)["content"]["subshell_id"]
-        for number in range(3):
-            content = {
-                "comm_id": comm,
-                "data": {"method": "custom", "content": {"kind": "frame", "id": number}},
-            }
-            message = client.session.msg("comm_msg", content)
+
+        def send(content, buffers=()):
+            message = client.session.msg(
+                "comm_msg", {"comm_id": comm, "data": {"method": "custom", "content": content}}
+            )
             message["header"]["subshell_id"] = subshell
-            client.session.send(client.shell_channel.socket, message, buffers=[FRAME])
-            answer = next_message(client, "comm_msg")["data"]
-            assert answer["content"]["id"] == number and answer["content"]["faces"]
+            client.session.send(client.shell_channel.socket, message, buffers=list(buffers))
+
+        send({"kind": "start"})
+        for number in range(3):
+            send({"kind": "frame", "id": number}, [FRAME])
+            answer, buffers = next_answer(client)
+            assert answer["id"] == number and answer["faces"] and not buffers
+        send({"kind": "stop"})
+        run_cell(client, "cell.source = 'film'")
+        send({"kind": "start"})
+        assert images.load_image(bytes(next_answer(client)[1][0])).shape == (240, 320, 3)
+        client.execute("time.sleep(1); print(cell.frame_count)")
+        for _ in range(5):  # the running cell does not hold the thread up
+            assert next_answer(client)[1]
+        send({"kind": "stop"})
+        words = run_cell(client, "time.sleep(0.5); print(cell.running, cell.error, cell.frame_count > 5)")
+        assert words.splitlines()[-1] == "False None True"
+        send({"kind": "start"})
+        next_answer(client)
+        run_cell(client, SET_UP)  # running the cell again stops the earlier one
+        alive = (
+            "import threading; print([t.name for t in threading.enumerate() if t.name == 'ferlib-camera'])"
+        )
+        assert run_cell(client, alive).strip() == "[]"
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
 
 
-def next_message(client, kind):
-    """The content of the next message of a kind."""
+def run_cell(client, code):
+    """What a cell prints; an error in it fails the test."""
+    printed = []
+
+    def hook(message):
+        if message["msg_type"] == "stream":
+            printed.append(message["content"]["text"])
+
+    reply = client.execute_interactive(code, timeout=60, output_hook=hook)
+    assert reply["content"]["status"] == "ok", reply["content"]
+    return "".join(printed)
+
+
+def next_answer(client):
+    """The next answer to a frame, and its buffers."""
     while True:
         try:
             message = client.get_iopub_msg(timeout=60)
         except queue.Empty:
-            pytest.fail(f"no {kind} comes")
+            pytest.fail("no answer comes")
         assert message["msg_type"] != "error", message["content"]
-        if message["msg_type"] == kind:
-            return message["content"]
+        data = message["content"].get("data", {}) if message["msg_type"] == "comm_msg" else {}
+        if data.get("method") == "custom" and data["content"]["kind"] == "answer":
+            return data["content"], message["buffers"]

@@ -90,7 +90,7 @@ def test_the_files_are_small_and_tell_nothing_of_the_machine():
 def test_readings_with_emoji_cover_the_face_and_keep_the_input():
     image = np.full((240, 320, 3), 90, np.uint8)
     face = Face((100, 80, 90, 90), "angry", {"angry": 0.8, "rest": 0.2})
-    plain, covered = (overlay.draw_readings(image, [face], bars=False, emoji=e) for e in (False, True))
+    plain, covered = (overlay.draw_predictions(image, [face], bars=False, emoji=e) for e in (False, True))
     middle = np.s_[95:155, 115:175]
     assert (image == 90).all() and (plain[middle] == 90).all() and (covered[middle] != 90).any(axis=2).all()
 
@@ -98,5 +98,5 @@ def test_readings_with_emoji_cover_the_face_and_keep_the_input():
 def test_a_class_without_emoji_is_not_covered():
     image = np.full((240, 320, 3), 90, np.uint8)
     face = Face((100, 80, 90, 90), "rest", {"happy": 0.2, "rest": 0.8})
-    both = [overlay.draw_readings(image, [face], emoji=e) for e in (False, True)]
+    both = [overlay.draw_predictions(image, [face], emoji=e) for e in (False, True)]
     assert (both[0] == both[1]).all()

@@ -1,111 +1,194 @@
-"""Folders: annotated copies, the chart, and what must not be written over."""
+"""Files and folders: the table, annotated copies, what is logged, and what must not be replaced."""
 
 import numpy as np
-import pandas as pd
 import pytest
 from PIL import Image
 
-from ferlib import live, synth
+from ferlib import synth
 from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
-from ferlib.detect import detector as faces
+from ferlib.live import folder as live_folder
+from ferlib.live.outputs import Outputs
+
+COLUMNS = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *SEVEN, "score"]
 
 
-class Model:
-    class_names, input_shape = SEVEN, (48, 48, 1)
-
-    def predict(self, faces):
-        return np.tile(np.float32([0.05, 0.05, 0.1, 0.6, 0.1, 0.05, 0.05]), (len(faces), 1))
+def save(path, image, **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path, **options)
+    return path
 
 
 @pytest.fixture(scope="module")
-def detector():
-    return faces.load_cascade()
+def mixed(tmp_path_factory, drawn_faces):
+    """Five pictures with a face, one without, three that cannot be read, and what does not count. Only for reading."""
+    root, face = tmp_path_factory.mktemp("mixed"), drawn_faces[0]
+    for name in ("b.PNG", "a.jpeg", "deep/er/c.Webp", "d.bmp", ".hidden.png", ".cache/f.png", "g.gif"):
+        save(root / name, face)
+    save(root / "e.JPG", np.full((60, 60, 3), 100, np.uint8))
+    (root / "notes.txt").write_text("no picture")
+    whole = (root / "a.jpeg").read_bytes()
+    (root / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    (root / "empty.png").write_bytes(b"")
+    (root / "page.jpg").write_text("<html>not found</html>")
+    return root
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def pictures(tmp_path, drawn_faces):
     """a.PNG, b.webp and deep/a.png with a face each, one without, one broken."""
-    cascade = faces.load_cascade()
-    drawn, _ = synth.draw_faces(12, seed=5, size=160)
-    found = [image for image in drawn if len(faces.detect_faces(image, cascade)) == 1]
-    folder = tmp_path / "in"
-    (folder / "deep").mkdir(parents=True)
-    for name, image in zip(("a.PNG", "b.webp", "deep/a.png"), found, strict=False):
-        Image.fromarray(image).save(folder / name)
-    images.write_image(folder / "gray.jpg", np.full((80, 90, 3), 90, np.uint8))
-    (folder / "broken.jpg").write_bytes(b"<html>")
-    return folder
+    root = tmp_path / "in"
+    for name, image in zip(("a.PNG", "b.webp", "deep/a.png"), drawn_faces, strict=True):
+        save(root / name, image)
+    images.write_image(root / "gray.jpg", np.full((80, 90, 3), 90, np.uint8))
+    (root / "broken.jpg").write_bytes(b"<html>")
+    return root
 
 
-def names(folder):
-    return sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+def names(root):
+    return sorted(p.relative_to(root).as_posix() for p in root.rglob("*") if p.is_file())
 
 
-def test_copies_lie_as_their_pictures_do_and_are_drawn_on(pictures, detector, tmp_path):
+def test_a_folder_is_walked(mixed, caplog):
+    found = [file.relative_to(mixed).as_posix() for file in live_folder.picture_files([mixed])]
+    inside = [
+        "a.jpeg",
+        "b.PNG",
+        "cut.jpg",
+        "d.bmp",
+        "deep/er/c.Webp",
+        "e.JPG",
+        "empty.png",
+        "g.gif",
+        "page.jpg",
+    ]
+    assert found == sorted(inside) and not caplog.records
+
+
+def test_no_file_comes_twice(mixed):
+    files = list(
+        live_folder.picture_files([mixed / "b.PNG", mixed, mixed / "deep/../b.PNG", mixed / "g.gif"])
+    )
+    assert len(files) == len({file.resolve() for file in files}) == 9
+    assert files[0] == mixed / "b.PNG"
+
+
+def test_faces_of_a_folder_as_a_table(mixed, bright, caplog):
+    seen = []
+
+    def progress(files):
+        for file in files:
+            seen.append(file)
+            yield file
+
+    table = live_folder.predict_paths([mixed], bright, progress=progress)
+    assert list(table) == COLUMNS and len(seen) == 9
+    read = {file.removeprefix(mixed.as_posix() + "/") for file in table["file"]}
+    assert read == {"a.jpeg", "b.PNG", "deep/er/c.Webp", "d.bmp", "g.gif"}
+    assert (table[list(SEVEN)].sum(axis=1) - 1).abs().max() < 1e-6
+    assert (table["probability"] == table[list(SEVEN)].max(axis=1)).all()
+    assert (table["emotion"] == table[list(SEVEN)].idxmax(axis=1)).all()
+    assert len(caplog.messages) == 4
+    left_out = {"cut.jpg": "", "empty.png": "empty", "page.jpg": "", "e.JPG": "no face found"}
+    for name, words in left_out.items():
+        assert sum(name in line and words in line for line in caplog.messages) == 1, name
+
+
+def test_the_faces_of_a_file_are_numbered_from_the_largest(tmp_path, bright):
+    photo = next(p for p in map(synth.draw_photo, range(50)) if len(bright.read(p.image, "rgb")) >= 2)
+    table = live_folder.predict_paths([save(tmp_path / "p.png", photo.image)], bright)
+    assert list(table["face"]) == list(range(len(table))) and len(table) >= 2
+    assert (table["width"] * table["height"]).is_monotonic_decreasing
+
+
+def test_boxes_count_on_the_turned_picture(tmp_path, drawn_faces, bright, caplog):
+    upright = save(tmp_path / "upright.png", drawn_faces[0])
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown a quarter turn clockwise
+    turned = save(tmp_path / "turned.png", np.rot90(drawn_faces[0]).copy(), exif=exif)
+    table = live_folder.predict_paths([upright, turned], bright)
+    assert not caplog.records and len(table) == 2
+    assert table.iloc[:1, 1:].values.tolist() == table.iloc[1:, 1:].values.tolist()
+
+
+@pytest.mark.parametrize("name", ["missing.png", "empty.png", "page.jpg", "cut.jpg", "notes.txt"])
+def test_nothing_readable_is_an_error_that_names_the_file(mixed, bright, name, caplog):
+    with pytest.raises(BadInputError, match=f"nothing could be read.*{name}") as caught:
+        live_folder.predict_paths([mixed / name], bright)
+    assert caught.value.exit_code == 2 and "\n" not in str(caught.value)
+
+
+def test_one_good_file_is_enough(mixed, bright, caplog):
+    table = live_folder.predict_paths([mixed / "missing.png", mixed / "g.gif"], bright)
+    assert set(table["file"]) == {(mixed / "g.gif").as_posix()}
+    assert len(caplog.messages) == 1 and "missing.png" in caplog.text
+
+
+def test_a_picture_without_a_face_is_named(mixed, bright, caplog):
+    table = live_folder.predict_paths([mixed / "e.JPG"], bright)
+    assert len(table) == 0 and list(table) == COLUMNS
+    assert caplog.messages == [f"{mixed / 'e.JPG'}: no face found"]
+
+
+def test_an_empty_folder_and_no_paths(tmp_path, bright, caplog):
+    with pytest.raises(BadInputError, match="no pictures in these folders"):
+        live_folder.predict_paths([tmp_path], bright)
+    assert len(caplog.messages) == 1 and f"{tmp_path}: no pictures in this folder" in caplog.text
+    with pytest.raises(BadInputError, match="no paths were given"):
+        live_folder.predict_paths([], bright)
+
+
+def test_many_unreadable_files_are_named_before_the_refusal_and_counted(tmp_path, bright, caplog):
+    for k in range(25):
+        (tmp_path / f"{k:02}.png").write_bytes(b"x")
+    with pytest.raises(BadInputError, match="nothing could be read: none of 25 files"):
+        live_folder.predict_paths([tmp_path], bright)
+    assert len(caplog.messages) == 11 and "00.png" in caplog.messages[0] and "15 more" in caplog.messages[-1]
+
+
+def test_copies_are_in_subfolders_as_their_pictures_and_are_drawn_on(pictures, recognizer, tmp_path, caplog):
     out = tmp_path / "out"
-    _, problems = live.predict_paths([pictures], Model(), detector, annotated=out)
+    live_folder.predict_paths([pictures], recognizer, Outputs(annotated=out))
     assert names(out) == ["a.PNG", "b.webp", "deep/a.png", "gray.jpg"]  # what cannot be read has no copy
-    assert len(problems) == 2
+    assert len(caplog.messages) == 2
     for name in ("a.PNG", "deep/a.png"):
         before, after = images.load_image(pictures / name), images.load_image(out / name)
         assert before.shape == after.shape and (before != after).any()
     plain = images.load_image(out / "a.PNG")
-    live.predict_paths([pictures], Model(), detector, annotated=out, emoji=True)
+    live_folder.predict_paths([pictures / "a.PNG"], recognizer, Outputs(annotated=out, emoji=True))
     assert (images.load_image(out / "a.PNG") != plain).any(axis=2).mean() > 0.2
 
 
-def test_copies_inside_the_folder_are_not_read_again(pictures, detector):
-    first, _ = live.predict_paths([pictures], Model(), detector, annotated=pictures / "annotated")
-    again, _ = live.predict_paths([pictures], Model(), detector, annotated=pictures / "annotated")
+def test_copies_inside_the_folder_are_not_read_again(pictures, recognizer):
+    outputs = Outputs(annotated=pictures / "annotated")
+    first, again = (live_folder.predict_paths([pictures], recognizer, outputs) for _ in range(2))
     assert list(first["file"]) == list(again["file"]) and not first["file"].str.contains("annotated").any()
 
 
-def test_no_picture_is_written_over(pictures, detector):
+def test_no_picture_is_replaced(pictures, recognizer):
     before = {name: (pictures / name).read_bytes() for name in names(pictures)}
-    with pytest.raises(BadInputError, match="written over"):
-        live.predict_paths([pictures / "a.PNG"], Model(), detector, annotated=pictures)
+    with pytest.raises(BadInputError, match="would replace the picture"):
+        live_folder.predict_paths([pictures / "a.PNG"], recognizer, Outputs(annotated=pictures))
     assert {name: (pictures / name).read_bytes() for name in names(pictures)} == before
 
 
-def test_two_pictures_of_one_name_have_two_copies(pictures, detector, tmp_path):
-    out = tmp_path / "out"
-    given = [pictures / "a.PNG", pictures / "deep/a.png"]
-    live.predict_paths(given, Model(), detector, annotated=out)
+def test_two_pictures_of_one_name_have_two_copies(pictures, recognizer, tmp_path):
+    out, given = tmp_path / "out", [pictures / "a.PNG", pictures / "deep/a.png"]
+    live_folder.predict_paths(given, recognizer, Outputs(annotated=out))
     assert names(out) == ["a-2.png", "a.PNG"]
     assert images.load_image(out / "a-2.png").shape == images.load_image(given[1]).shape
 
 
-def test_a_folder_of_copies_that_cannot_be_written(pictures, detector, tmp_path):
+def test_a_folder_of_copies_that_cannot_be_written(pictures, recognizer, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BadInputError, match="cannot be written"):
-        live.predict_paths([pictures / "a.PNG"], Model(), detector, annotated=tmp_path / "file/out")
+        live_folder.predict_paths([pictures / "a.PNG"], recognizer, Outputs(annotated=tmp_path / "file/out"))
 
 
-def test_a_flat_folder_is_asked_for(pictures, detector):
-    table, _ = live.predict_paths([pictures], Model(), detector, recursive=False)
+def test_a_flat_folder_with_csv_and_chart(pictures, recognizer, tmp_path):
+    outputs = Outputs(csv=tmp_path / "o/faces.csv", chart=tmp_path / "o/chart.png")
+    table = live_folder.predict_paths([pictures], recognizer, outputs, recursive=False)
     assert set(table["file"]) == {(pictures / name).as_posix() for name in ("a.PNG", "b.webp")}
-
-
-@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
-def test_the_chart_is_written(pictures, detector, tmp_path, suffix):
-    table, _ = live.predict_paths([pictures], Model(), detector)
-    path = tmp_path / f"new/chart{suffix}"
-    live.write_chart(table, SEVEN, path)
-    assert names(path.parent) == [path.name]
-    if suffix == ".svg":
-        assert path.read_text().startswith("<?xml")
-    if suffix == ".png":
-        assert images.load_image(path).std() > 5
-
-
-@pytest.mark.parametrize(
-    ("name", "rows", "words"),
-    [("chart.xyz", 1, "suffix"), ("chart.png", 0, "no face"), ("x/c.png", 1, "cannot")],
-)
-def test_charts_that_cannot_be_made(tmp_path, name, rows, words):
-    (tmp_path / "x").write_text("")
-    table = pd.DataFrame({"file": ["a"], "emotion": ["happy"], "probability": [0.5]})[:rows]
-    with pytest.raises(BadInputError, match=words):
-        live.write_chart(table, SEVEN, tmp_path / name)
+    assert names(tmp_path / "o") == ["chart.png", "faces.csv"]
+    assert len((tmp_path / "o/faces.csv").read_text().splitlines()) == 3

@@ -1,4 +1,4 @@
-"""What is drawn into a picture stays inside it, readable, beside the faces."""
+"""What is drawn into a picture stays inside it, legible, beside the faces."""
 
 import numpy as np
 import pytest
@@ -9,12 +9,12 @@ from ferlib.common.colours import colour_of, contrast, ink_on
 from ferlib.common.errors import ImageError
 from ferlib.common.labels import REST, SEVEN
 from ferlib.live import overlay
-from ferlib.model.recognise import FaceReading
+from ferlib.model.recognise import Face
 
 
-def reading(box, emotion="surprise", class_names=SEVEN):
+def face(box, emotion="surprise", class_names=SEVEN):
     others = (1 - 0.9) / (len(class_names) - 1)
-    return FaceReading(box, emotion, {n: 0.9 if n == emotion else others for n in class_names})
+    return Face(box, emotion, {n: 0.9 if n == emotion else others for n in class_names})
 
 
 def inside(rect, frame):
@@ -40,25 +40,23 @@ def frames_with_boxes(draw, most=4):
 def test_a_label_is_inside_the_frame_and_touches_its_face(case, width, height):
     frame, boxes = case
     width, height = min(width, frame[0]), min(height, frame[1])
-    place = overlay.label_place(boxes[0], (width, height), frame)
+    place = overlay.place_label(boxes[0], (width, height), frame)
     assert inside(place, frame) and place[2:] == (width, height)
     x, y, w, h = boxes[0]
     assert touch(place, (x - 1, y - 1, w + 2, h + 2))
 
 
 @given(frames_with_boxes(), st.lists(st.sampled_from(SEVEN), min_size=4, max_size=4))
-def test_labels_lie_on_no_other_label_where_there_is_room(case, emotions):
+def test_labels_are_on_no_other_label_where_there_is_room(case, emotions):
     frame, boxes = case
-    readings = [reading(box, emotion) for box, emotion in zip(boxes, emotions, strict=False)]
-    labels = overlay._labels(readings, 12, frame)
-    for k, (place, text, _) in enumerate(labels):
-        assert inside(place, frame)
-        if any(
-            touch(place, other) for other, _, _ in labels[:k]
-        ):  # then no smaller one fits elsewhere, either
-            before = [other for other, _, _ in labels[:k]]
-            smallest = overlay._fitting(readings[k], 12, frame)[-1][2]
-            assert overlay.label_place(boxes[k], smallest, frame, before) is None and text
+    faces = [face(box, emotion) for box, emotion in zip(boxes, emotions, strict=False)]
+    labels = overlay.place_labels(faces, 12, frame)
+    for k, label in enumerate(labels):
+        assert inside(label.box, frame)
+        before = [other.box for other in labels[:k]]
+        if any(touch(label.box, other) for other in before):  # then no smaller one fits elsewhere, either
+            (smallest,) = overlay.place_labels([face((0, 0, 1, 1), emotions[k])], 7, (99, 99))
+            assert overlay.place_label(boxes[k], smallest.box[2:], frame, before) is None and label.text
 
 
 @pytest.mark.parametrize(
@@ -70,18 +68,17 @@ def test_labels_lie_on_no_other_label_where_there_is_room(case, emotions):
     ],
 )
 def test_labels_of_neighbours_stay_apart_in_full_size(frame, boxes):
-    readings = [reading(box) for box in boxes]
-    labels = overlay._labels(readings, 11, frame)
-    places = [place for place, _, _ in labels]
+    labels = overlay.place_labels([face(box) for box in boxes], 11, frame)
+    places = [label.box for label in labels]
     assert not any(touch(a, b) for k, a in enumerate(places) for b in places[:k])
     assert not any(touch(a, b) for k, a in enumerate(places) for n, b in enumerate(boxes) if n != k)
-    assert all(text.startswith("surprise") and size == 11 for _, text, size in labels)
+    assert all(label.text.startswith("surprise") and label.size == 11 for label in labels)
 
 
 @given(frames_with_boxes(), st.integers(1, 300), st.integers(1, 200))
 def test_bars_are_inside_the_frame_and_on_nothing_else(case, width, height):
     frame, boxes = case
-    place = overlay.bars_place(boxes[0], (width, height), boxes, frame)
+    place = overlay.place_bars(boxes[0], (width, height), boxes, frame)
     if place is None:
         return
     assert inside(place, frame) and place[2:] == (width, height)
@@ -92,23 +89,23 @@ def test_bars_are_inside_the_frame_and_on_nothing_else(case, width, height):
 
 def test_bars_stand_right_of_a_face_unless_there_is_no_room():
     size, frame = (100, 90), (320, 240)
-    assert overlay.bars_place((100, 60, 100, 100), size, [], frame) == (200, 60, 100, 90)
-    assert overlay.bars_place((200, 60, 110, 110), size, [], frame) == (100, 60, 100, 90)
-    assert overlay.bars_place((80, 60, 150, 150), size, [], frame) == (
+    assert overlay.place_bars((100, 60, 100, 100), size, [], frame) == (200, 60, 100, 90)
+    assert overlay.place_bars((200, 60, 110, 110), size, [], frame) == (100, 60, 100, 90)
+    assert overlay.place_bars((80, 60, 150, 150), size, [], frame) == (
         220,
         60,
         100,
         90,
     )  # on a little of its edge
-    assert overlay.bars_place((20, 0, 280, 120), size, [], frame) == (20, 120, 100, 90)
-    assert overlay.bars_place((0, 0, 320, 240), size, [], frame) == (
+    assert overlay.place_bars((20, 0, 280, 120), size, [], frame) == (20, 120, 100, 90)
+    assert overlay.place_bars((0, 0, 320, 240), size, [], frame) == (
         220,
         150,
         100,
         90,
     )  # a corner of the face
-    assert overlay.bars_place((0, 0, 90, 90), (320, 240), [], frame) is None
-    assert overlay.bars_place((0, 0, 90, 90), (321, 10), [], frame) is None
+    assert overlay.place_bars((0, 0, 90, 90), (320, 240), [], frame) is None
+    assert overlay.place_bars((0, 0, 90, 90), (321, 10), [], frame) is None
 
 
 @settings(max_examples=60, deadline=None)
@@ -116,7 +113,7 @@ def test_bars_stand_right_of_a_face_unless_there_is_no_room():
 def test_drawing_keeps_the_picture_its_size_and_its_input(case, emotion, bars):
     (width, height), boxes = case
     image = np.full((height, width, 3), 77, np.uint8)
-    drawn = overlay.draw_readings(image, [reading(box, emotion) for box in boxes], bars)
+    drawn = overlay.draw_predictions(image, [face(box, emotion) for box in boxes], bars)
     assert drawn.shape == image.shape and drawn.dtype == np.uint8
     assert (image == 77).all()
     assert (drawn != 77).any()
@@ -150,7 +147,7 @@ def test_all_letters_are_inside_and_large_enough(monkeypatch, size, where):
         "middle": (width // 3, height // 4, w, h),
     }[where]
     seen = text_boxes(monkeypatch)
-    overlay.draw_readings(np.zeros((height, width, 3), np.uint8), [reading(box)])
+    overlay.draw_predictions(np.zeros((height, width, 3), np.uint8), [face(box)])
     assert seen, "no label was drawn"
     for (left, top, right, bottom), text, letters, _ in seen:
         assert left >= 0 and top >= 0 and right <= width and bottom <= height, text
@@ -181,7 +178,7 @@ def test_colours_differ_and_every_class_has_one():
 
 def test_the_box_edge_has_the_colour_of_the_emotion():
     image = np.zeros((240, 320, 3), np.uint8)
-    drawn = overlay.draw_readings(image, [reading((100, 80, 90, 90), "happy")], bars=False)
+    drawn = overlay.draw_predictions(image, [face((100, 80, 90, 90), "happy")], bars=False)
     for x, y in ((100, 120), (189, 120), (140, 169)):
         assert tuple(drawn[y, x]) == colour_of("happy")
     assert not drawn[:, :90].any() and not drawn[:, 200:].any()  # box and label stay where they belong
@@ -189,15 +186,15 @@ def test_the_box_edge_has_the_colour_of_the_emotion():
 
 def test_a_longer_bar_is_a_larger_probability():
     image = np.zeros((240, 320, 3), np.uint8)
-    face = FaceReading((20, 40, 90, 90), "happy", {"happy": 0.8, "rest": 0.2})
-    drawn = overlay.draw_readings(image, [face])[:, 115:]
+    two = Face((20, 40, 90, 90), "happy", {"happy": 0.8, "rest": 0.2})
+    drawn = overlay.draw_predictions(image, [two])[:, 115:]
     wide = [(drawn == colour_of(name)).all(axis=2).sum(axis=1).max() for name in ("happy", "rest")]
     assert wide[0] == pytest.approx(4 * wide[1], abs=3)
 
 
 def test_no_faces_no_change():
     image = np.random.default_rng(1).integers(0, 256, (50, 60, 3), np.uint8)
-    drawn = overlay.draw_readings(image, [])
+    drawn = overlay.draw_predictions(image, [])
     assert (drawn == image).all() and drawn is not image
 
 
@@ -205,5 +202,5 @@ def test_no_faces_no_change():
     "image", [np.zeros((9, 9), np.uint8), np.zeros((9, 9, 4), np.uint8), np.zeros((9, 9, 3)), "a.png", None]
 )
 def test_what_is_no_rgb_picture_is_refused(image):
-    with pytest.raises(ImageError, match="RGB"):
-        overlay.draw_readings(image, [])
+    with pytest.raises(ImageError, match="expected"):
+        overlay.draw_predictions(image, [])

@@ -30,38 +30,36 @@ from ferlib.cli import cli
 from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
-from ferlib.live import serve
-from ferlib.live.serve import limits, workers
-from ferlib.live.serve.server import _detectors, open_server
+from ferlib.detect.detector import load_cascade, load_detector
+from ferlib.detect.yunet import YuNet
+from ferlib.live.serve import limits, reader
+from ferlib.live.serve.limits import Limits
+from ferlib.live.serve.server import Server, running_server
+from ferlib.model.recognise import Recognizer
+from tests.live.fakes import HappyModel
 from tests.tools import soak_server
 
 HAAR = "frontalface_default"
 PHOTO = next(p for p in map(synth.draw_photo, range(60)) if len(p.faces) == 2)
 JPEG = images.encode_jpeg(PHOTO.image)
-SMALL = serve.Limits(bytes=400_000, pixels=1_000_000, request_seconds=1, pictures=3)
+SMALL = Limits(bytes=400_000, pixels=1_000_000, seconds=1, pictures=3)
+HAPPY = np.full(7, 0.125 / 6, np.float32)
+HAPPY[SEVEN.index("happy")] = 0.875
 
 
-class Fake:
-    """A model that reads every face as happy, 87.5 %, and notes whether two threads are in it at once."""
+def happy(pause=0.0):
+    """A model that recognises every face as happy, 87.5 %."""
+    return HappyModel(pause, HAPPY, "fake")
 
-    name, class_names, input_shape = "fake", SEVEN, (48, 48, 1)
 
-    def __init__(self, seconds=0.0):
-        self.seconds, self.inside, self.together = seconds, 0, False
-
-    def predict(self, faces):
-        self.inside += 1
-        self.together |= self.inside > 1
-        time.sleep(self.seconds)
-        self.inside -= 1
-        row = np.full(7, 0.125 / 6, np.float32)
-        row[SEVEN.index("happy")] = 0.875
-        return np.tile(row, (len(faces), 1))
+def serving(model=None, limits=None, **options):
+    """A running server with a Haar cascade."""
+    return running_server(Recognizer(model or happy(), load_cascade()), limits=limits, **options)
 
 
 @pytest.fixture(scope="module")
 def url():
-    with serve.running(Fake(), detector=HAAR, limits=SMALL) as server:
+    with serving(limits=SMALL) as server:
         yield server.url
 
 
@@ -146,17 +144,10 @@ def test_the_page_and_all_it_needs_come_from_here(url):
 
 
 def test_faces_over_the_limit_are_counted_not_read():
-    class Seen(Fake):
-        most = 0
-
-        def predict(self, faces):
-            self.most = max(self.most, len(faces))
-            return super().predict(faces)
-
-    model = Seen()
-    with serve.running(model, detector=HAAR, limits=replace(SMALL, faces=1)) as server:
+    model = happy()
+    with serving(model, replace(SMALL, faces=1)) as server:
         told = requests.post(f"{server.url}/api/predict", data=JPEG).json()
-    assert len(told["faces"]) == 1 and told["left_out"] == 1 and model.most == 1
+    assert len(told["faces"]) == 1 and told["left_out"] == 1 and max(model.batches) == 1
 
 
 # --- refusals ------------------------------------------------------------------------------------------------
@@ -294,7 +285,7 @@ def raw_exchange(url, data, wait=5.0):
     [
         (b"HELLO\r\n\r\n", 400),
         (b"GET / HTTP/1.1\r\nbroken header\r\n\r\n", 400),
-        (b"GET / HTTP/1.1\r\nx: " + b"y" * 20_000 + b"\r\n\r\n", 431),
+        (b"GET / HTTP/1.1\r\nx: " + b"y" * 300_000 + b"\r\n\r\n", 431),
         (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n", 501),
         (b"POST /upload HTTP/1.1\r\nContent-Length: -5\r\n\r\n", 400),
         (b"POST /upload HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", 400),
@@ -341,7 +332,7 @@ def test_flipped_and_cut_pictures_are_answered(url, data):
 
 
 def test_a_full_server_says_so_and_when_to_come_again():
-    with serve.running(Fake(0.6), detector=HAAR, limits=replace(SMALL, at_once=2)) as server:
+    with serving(happy(0.6), replace(SMALL, requests=2)) as server:
         answers = []
         send = lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))  # noqa: E731
         threads = [threading.Thread(target=send) for _ in range(8)]
@@ -360,69 +351,40 @@ def test_a_full_server_says_so_and_when_to_come_again():
         assert answers[-1].status_code == 200
 
 
-def test_who_waits_too_long_is_sent_away():
-    waiting = replace(SMALL, wait_seconds=0.2)
-    with serve.running(Fake(1.0), detector=HAAR, limits=waiting) as server:
-        answers = []
-        send = lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))  # noqa: E731
-        threads = [threading.Thread(target=send) for _ in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert {a.status_code for a in answers} == {200, 503}
-
-
-def test_bodies_of_all_requests_together_are_held_to_a_limit():
-    place_for_one = replace(SMALL, bytes_held=500_000, request_seconds=10)
-    with serve.running(Fake(), detector=HAAR, limits=place_for_one) as server:
-        place = urllib.parse.urlsplit(server.url)
-        head = b"POST /api/predict HTTP/1.1\r\nHost: x\r\nContent-Length: 390000\r\n\r\n"
-        with socket.create_connection((place.hostname, place.port)) as first:
-            first.sendall(head + bytes(389_000))  # its last bytes do not come yet
-            until = time.monotonic() + 5
-            while server.held() < 389_000 and time.monotonic() < until:
-                time.sleep(0.02)
-            status, body = raw_exchange(server.url, head + bytes(300_000))
-            assert status == 503 and "busy" in json.loads(body)["error"]
-            first.sendall(bytes(1000))
-            assert b" 415 " in first.recv(100)
-        assert requests.post(f"{server.url}/api/predict", data=JPEG).status_code == 200
-
-
 def test_model_and_detectors_are_never_used_by_two_threads_at_once(monkeypatch):
-    inside, clash = [], []
+    """As with YuNet, of which a server has several; each notes whether another thread is in it."""
+    clash = []
 
-    def watched(image, model, detector):
-        if id(detector) in inside:
-            clash.append(detector)
-        inside.append(id(detector))
-        model.predict(np.zeros((1, 48, 48), np.uint8))
-        time.sleep(0.01)
-        inside.remove(id(detector))
-        return []
+    class Detector(YuNet):
+        def __init__(self):
+            self.inside = 0
 
-    monkeypatch.setattr(workers, "read_faces", watched)
-    model = Fake(0.005)
-    table = workers.Desk(model, [object(), object(), object()], SMALL)
-    threads = [
-        threading.Thread(target=lambda: [table.read(picture("PNG")) for _ in range(10)]) for _ in range(8)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not clash and not model.together
+        def detect(self, image, min_size=(30, 30)):
+            self.inside += 1
+            time.sleep(0.005)
+            clash.append(self.inside > 1)
+            self.inside -= 1
+            return [((0, 0, 30, 30), 0.9)]
+
+    monkeypatch.setattr(reader, "load_detector", lambda name: Detector())
+    monkeypatch.setattr(reader.os, "cpu_count", lambda: 3)
+    model = happy(0.005)
+    shared = reader.PictureReader(Recognizer(model, Detector()), SMALL)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(lambda _: shared.read(picture("PNG")), range(80)))
+    shared.close()
+    assert all(len(result.faces) == 1 for result in results)
+    assert len(clash) == 80 and not any(clash) and not model.together
 
 
 def test_a_failure_of_ours_is_said_without_its_inside(caplog):
-    class Broken(Fake):
-        def predict(self, faces):
+    class Broken(HappyModel):
+        def predict(self, faces, tta="none"):
             if faces.any():
                 raise RuntimeError("secret: /home/me")
-            return super().predict(faces)
+            return super().predict(faces, tta)
 
-    with serve.running(Broken(), detector=HAAR, limits=SMALL) as server:
+    with serving(Broken(row=HAPPY), SMALL) as server:
         answer = requests.post(f"{server.url}/api/predict", data=JPEG)
         assert_refused(answer, 500, "its log says where")
         assert "secret" not in answer.text and "secret" in caplog.text
@@ -444,7 +406,7 @@ def test_no_picture_reaches_the_disk(tmp_path, monkeypatch):
     rng = np.random.default_rng(3)
     large = io.BytesIO()
     Image.fromarray(rng.integers(0, 256, (400, 500, 3), np.uint8)).save(large, "BMP")
-    with serve.running(Fake(), detector=HAAR) as server:
+    with serving(happy()) as server:
         assert len(large.getvalue()) > 550_000
         for path, sent in (
             ("/upload", {"files": {"file": large.getvalue()}}),
@@ -455,21 +417,21 @@ def test_no_picture_reaches_the_disk(tmp_path, monkeypatch):
 
 def test_a_server_ends_with_its_block_and_frees_its_port():
     before = threading.active_count()
-    with serve.running(Fake(), detector=HAAR) as server:
-        port = server.bound_port
+    with serving(happy()) as server:
+        port = int(server.effective_port)
         assert requests.get(server.url + "/healthz").ok
         session = requests.Session()
         session.get(server.url)  # a connection that stays open
     with pytest.raises(requests.ConnectionError):
         requests.get(f"http://127.0.0.1:{port}/healthz", timeout=2)
     assert threading.active_count() <= before
-    with serve.running(Fake(), port=port, detector=HAAR) as again:
+    with serving(port=port) as again:
         assert requests.get(again.url + "/healthz").ok
 
 
 def test_a_request_in_work_is_answered_before_the_end():
     answers = []
-    with serve.running(Fake(0.8), detector=HAAR) as server:
+    with serving(happy(0.8)) as server:
         sender = threading.Thread(
             target=lambda: answers.append(requests.post(f"{server.url}/api/predict", data=JPEG))
         )
@@ -480,7 +442,7 @@ def test_a_request_in_work_is_answered_before_the_end():
 
 
 def test_it_listens_on_this_machine_only_unless_told_otherwise():
-    server = open_server(Fake(), detector=HAAR)
+    server = Server(Recognizer(happy(), load_cascade()))
     try:
         assert server.socket.getsockname()[0] == "127.0.0.1"
     finally:
@@ -497,13 +459,13 @@ def test_an_address_that_cannot_be_had(host, port):
         taken.listen()
         port = taken.getsockname()[1] if port == "taken" else port
         with pytest.raises(BadInputError, match="cannot listen on"):
-            open_server(Fake(), host, port, HAAR)
+            Server(Recognizer(happy(), load_cascade()), host, port)
 
 
-SCRIPT = f"""
-from ferlib.live.serve import serve
-from tests.live.test_serve import Fake
-serve(Fake(), '127.0.0.1', 0, '{HAAR}')
+SCRIPT = """
+from ferlib.live.serve.server import run_server
+from tests.live.test_serve import Recognizer, happy, load_cascade
+run_server(Recognizer(happy(), load_cascade()), port=0)
 """
 
 
@@ -532,8 +494,8 @@ def test_it_says_where_it_is_and_stops_on_a_signal(command, number):
 
 
 def test_a_network_address_is_pointed_out(monkeypatch):
-    monkeypatch.setattr("ferlib.model.bundle.load_bundle", lambda _folder, form: Fake())
-    monkeypatch.setattr("ferlib.live.serve.serve", lambda *_args, **_named: None)
+    monkeypatch.setattr("ferlib.model.recognise.load", lambda *_: None)
+    monkeypatch.setattr("ferlib.live.serve.server.run_server", lambda *_: None)
     told = CliRunner().invoke(cli, ["serve", "--host", "0.0.0.0"])
     assert told.exit_code == 0 and "others can reach this page" in told.output
     assert "others" not in CliRunner().invoke(cli, ["serve"]).output
@@ -541,7 +503,7 @@ def test_a_network_address_is_pointed_out(monkeypatch):
 
 def test_a_small_soak():
     """What `tests/tools/soak_server.py` does, at a hundredth of its size."""
-    with serve.running(Fake(), detector=HAAR, limits=replace(SMALL, at_once=8)) as server:
+    with serving(happy(), replace(SMALL, requests=8)) as server:
         good = soak_server.good_pictures(server.url, count=48, clients=8, different=6)
         assert good.lost == 0 and set(good.statuses) <= {200, 503} and good.statuses[200] == 48
         bad = soak_server.broken_uploads(server.url, count=40, clients=8, limits=SMALL)
@@ -552,28 +514,14 @@ def test_a_small_soak():
 
 def test_limits_are_looked_up_before_anything_is_decoded(monkeypatch):
     monkeypatch.setattr(Image.Image, "load", lambda *_: pytest.fail("decoded"))
-    with pytest.raises(limits.Refused, match="million pixels"):
-        limits.check_picture(png_of(20_000, 20_000), serve.Limits())
-
-
-def test_auto_decides_once_and_gives_detectors_of_one_kind(monkeypatch):
-    asked = []
-
-    def load(name, say):
-        asked.append(name)
-        if name == "auto":
-            say("no YuNet here")
-        return object()
-
-    monkeypatch.setattr("ferlib.live.serve.server.load_detector", load)
-    said = []
-    assert len({id(each) for each in _detectors("auto", 3, said.append)}) == 3
-    assert asked == ["auto", HAAR, HAAR] and said == ["no YuNet here"]
+    with pytest.raises(limits.RefusedError, match="million pixels"):
+        limits.check_picture(png_of(20_000, 20_000), Limits())
 
 
 @pytest.mark.skipif("FERLIB_YUNET" not in os.environ, reason="FERLIB_YUNET names no YuNet model")
 def test_yunet_finds_the_faces_of_several_clients_at_once():
-    with serve.running(Fake(), detector="auto") as server, ThreadPoolExecutor(6) as pool:
+    recognizer = Recognizer(happy(), load_detector("yunet"))
+    with running_server(recognizer) as server, ThreadPoolExecutor(6) as pool:
         ask = lambda _: requests.post(f"{server.url}/api/predict", data=JPEG).json()["faces"]  # noqa: E731
         answers = list(pool.map(ask, range(12)))
     assert all(answer == answers[0] for answer in answers) and len(answers[0]) == 2

@@ -1,11 +1,12 @@
 """Test-time augmentation: which versions of a face are shown, and that their answers are averaged."""
 
+import cv2
 import numpy as np
 import pytest
 
-from ferlib.common.errors import BadInputError, ImageError
+from ferlib.common.errors import BadInputError, ImageError, LabelError
 from ferlib.common.labels import SEVEN
-from ferlib.model.predictor import TTA, Bundle, augmented_views, for_classes
+from ferlib.model.predictor import TTA, Bundle, augmented_views, face_views, for_classes
 
 FACES = np.random.default_rng(3).integers(0, 256, (5, 48, 48), dtype=np.uint8)
 
@@ -61,3 +62,33 @@ def test_other_classes_get_the_same_augmentation():
     answers = two.predict(FACES, "flip")
     np.testing.assert_allclose(answers[:, 0], BUNDLE.predict(FACES, "flip")[:, 3], atol=1e-6)
     assert two.input_shape == (48, 48, 1) and for_classes(BUNDLE, SEVEN) is BUNDLE
+
+
+def test_answers_in_fewer_classes_are_scaled_to_a_sum_of_one():
+    answers = BUNDLE.predict(FACES)
+    kept = for_classes(BUNDLE, ["neutral", "angry"]).predict(FACES)
+    assert kept.shape == (5, 2) and kept.dtype == np.float32
+    np.testing.assert_allclose(kept[:, 1] / kept[:, 0], answers[:, 0] / answers[:, 6], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("known", "asked", "line"),
+    [
+        (("happy", "rest"), SEVEN, "cannot be told apart"),
+        (("happy", "neutral"), ("happy", "disgust"), "does not know disgust"),
+    ],
+)
+def test_classes_that_the_model_cannot_tell_apart_are_refused(known, asked, line):
+    with pytest.raises(LabelError, match=line):
+        for_classes(Bundle("fake", known, (48, 48, 1), {}, None, _answers), asked)
+
+
+def test_the_three_views_of_system_a():
+    face = FACES[0]
+    views = face_views(face)
+    assert views.shape == (3, 48, 48) and views.dtype == np.uint8
+    assert (views[0] == face).all() and (views[1] == np.fliplr(face)).all()
+    assert (views[2] == cv2.resize(face[2:45], (48, 48))).all()  # 43 rows, 2 to 44, made 48 again
+    large = np.repeat(np.arange(96, dtype=np.uint8)[:, None], 96, axis=1)
+    cut = face_views(large)[2]  # another size is cut by the same share
+    assert cut.shape == (96, 96) and cut.min() == 4 and cut.max() == 89

@@ -15,15 +15,19 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from ferlib import live as predict
 from ferlib import synth
 from ferlib.common import images, paths
 from ferlib.common.backend import import_keras
 from ferlib.common.images import crop_face
 from ferlib.detect import detector as faces
 from ferlib.live import video
-from ferlib.live.overlay import draw_readings
+from ferlib.live.folder import predict_paths
+from ferlib.live.outputs import Outputs
+from ferlib.live.overlay import draw_predictions
+from ferlib.live.video_faces import predict_video
 from ferlib.model import bundle
+from ferlib.model.predictor import Bundle, face_views
+from ferlib.model.recognise import Recognizer
 from ferlib.train import networks
 
 SIZE = (640, 480)
@@ -106,7 +110,7 @@ def system_a_way(model) -> Callable[[np.ndarray], np.ndarray]:
         for x, y, w, h in cascade.detectMultiScale(gray, 1.1, 1, minSize=(120, 120)):
             face = cv2.resize(gray[y : y + h, x : x + w], (48, 48))
             total = np.zeros(7)
-            for view in predict.face_views(face):
+            for view in face_views(face):
                 total += model.predict(view[None, ..., None].astype("float32"), verbose=0)[0]
             cv2.rectangle(drawn, (x, y), (x + w, y + h), (0, 255, 0), 2)
             cv2.putText(drawn, str(total.argmax()), (x, y), cv2.FONT_HERSHEY_SIMPLEX, 1, (0, 255, 0), 2)
@@ -115,14 +119,14 @@ def system_a_way(model) -> Callable[[np.ndarray], np.ndarray]:
     return read
 
 
-def live(shipped: predict.Reader) -> None:
+def live(shipped: Bundle) -> None:
     """One frame with one face: ours with each detector, `fer`'s way, system A's way."""
     frame = one_face_frame()
     bgr = images.to_bgr(frame)
     least = min(frame.shape[:2]) // 6
 
-    def whole(detector):
-        return lambda: draw_readings(frame, predict.read_faces(frame, shipped, detector, min_size=least))
+    def read(detector):
+        return Recognizer(shipped, detector).read(frame, "rgb", min_size=least)
 
     fer = fer_way(fer_network(), faces.load_cascade())
     theirs = seconds(lambda: fer(bgr), 30)
@@ -131,13 +135,13 @@ def live(shipped: predict.Reader) -> None:
     print(f"fer's way, detect + read{1000 * theirs:28.1f} ms   (its network with random weights)")
     print(f"system A's loop{1000 * old:37.1f} ms   (network A with random weights)")
     for detector in (faces.default_detector(), faces.load_cascade()):
-        ours = seconds(whole(detector), 60)
-        read = seconds(lambda d=detector: predict.read_faces(frame, shipped, d, min_size=least), 60)
+        ours = seconds(lambda d=detector: draw_predictions(frame, read(d)), 60)
+        alone = seconds(lambda d=detector: read(d), 60)
         name = type(detector).__name__
         print(
             f"{name}: detect + read + draw, {SIZE[0]}×{SIZE[1]}   {1 / ours:.0f} frames a second (asked: 30)"
         )
-        print(f"{name}: detect + read   {theirs / read:.1f} × fer's way (asked of YuNet: 2)")
+        print(f"{name}: detect + read   {theirs / alone:.1f} × fer's way (asked of YuNet: 2)")
         print(
             f"{name}: detect + read + draw   {old / ours:.0f} × system A's loop (asked of YuNet: 20)",
             flush=True,
@@ -157,16 +161,17 @@ def megabytes() -> float:
     return pages * 4096 / 2**20
 
 
-def folder(shipped: predict.Reader, large: int) -> None:
+def folder(shipped: Bundle, large: int) -> None:
     """A folder of faces against the same with one `model.predict` a face; memory from 100 pictures on."""
     detector, keras = faces.default_detector(), bundle.load_bundle(paths.shipped_bundle()).model
     with tempfile.TemporaryDirectory() as name:
         write_faces(Path(name), large)
         files = sorted(Path(name).iterdir())
-        predict.predict_paths(files[:100], shipped, detector)
+        recognizer = Recognizer(shipped, detector)
+        predict_paths(files[:100], recognizer)
         before = megabytes()
         started = time.perf_counter()
-        table, _ = predict.predict_paths([name], shipped, detector)
+        table = predict_paths([name], recognizer)
         ours = (time.perf_counter() - started) / large
         after = megabytes()
 
@@ -183,7 +188,7 @@ def folder(shipped: predict.Reader, large: int) -> None:
     print(f"memory   {before:.0f} MB after 100 pictures, {after:.0f} MB after {large} more", flush=True)
 
 
-def long_film(shipped: predict.Reader, minutes: int = 10) -> None:
+def long_film(shipped: Bundle, minutes: int = 10) -> None:
     """A film of 25 frames a second, read, followed, drawn and written: memory on the way."""
     clip = [image for image, _ in synth.film(7, 10, fps=25, size=(320, 240))]
     marks = {}
@@ -196,15 +201,9 @@ def long_film(shipped: predict.Reader, minutes: int = 10) -> None:
                     marks[frame.index] = megabytes()
                 yield frame
 
-        report = predict.predict_film(
-            "film.mp4",
-            shipped,
-            faces.default_detector(),
-            csv="film.csv",
-            timeline="film.png",
-            annotated="out.mp4",
-            progress=watched,
-        )
+        recognizer = Recognizer(shipped, faces.default_detector())
+        outputs = Outputs(csv="film.csv", annotated="out.mp4", timeline="film.png")
+        report = predict_video("film.mp4", recognizer, outputs, progress=watched)
     half_minutes = [marks[k] for k in range(25 * 30, minutes * 60 * 25, 25 * 30)]
     said = ", ".join(f"{mb:.0f}" for mb in half_minutes)
     print(

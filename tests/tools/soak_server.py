@@ -30,7 +30,7 @@ from PIL import Image
 
 from ferlib import synth
 from ferlib.common import images
-from ferlib.live.serve import Limits
+from ferlib.live.serve.limits import Limits
 
 
 @dataclass
@@ -206,7 +206,7 @@ def _kinds(limits: Limits) -> dict[str, Callable[[str, random.Random], int]]:
         kinds[f"bomb {number}"] = lambda url, dice, b=bomb: _post(b, url)
     kinds["too large"] = lambda url, dice: _post(bytes(2 * limits.bytes), url)
     kinds["endless"] = lambda url, dice: _endless(url)
-    kinds["dripping"] = lambda url, dice: _dripping(url, 3 * limits.request_seconds + 10)
+    kinds["dripping"] = lambda url, dice: _dripping(url, 3 * limits.seconds + 10)
     kinds["leaving"] = lambda url, dice: _leaving(url, dice)
     return kinds
 

@@ -1,112 +1,116 @@
-"""What is answered: the page, `/upload` as system E answers it, `/api/predict`, `/healthz`."""
+"""The Flask application: the page, `/upload` as system E answers it, `/api/predict` and `/healthz`."""
 
 import io
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
-from ferlib.live.serve.limits import SECURITY_HEADERS, Refused, error_body, too_large
-from ferlib.live.serve.workers import Answer, Desk
-from ferlib.model.recognise import FaceReading
+import flask
+from werkzeug.exceptions import HTTPException
 
-if TYPE_CHECKING:
-    from flask import Flask, Response
+from ferlib.live.serve.limits import SECURITY_HEADERS, RefusedError, error_body, too_large
+from ferlib.live.serve.reader import PictureReader, Result
+from ferlib.model.recognise import Face
 
-E_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
+SYSTEM_E_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 """System E's names where they are not FER2013's."""
 
+_NOT_FOUND = "no such page; there are /, /upload, /api/predict and /healthz"
 
-def build_app(desk: Desk, model_name: str = "") -> "Flask":
-    """The Flask application around a desk. It keeps nothing between requests and sets no cookies."""
-    import flask
-    from werkzeug.exceptions import HTTPException
 
-    class InMemory(flask.Request):
-        """Werkzeug would write the larger parts of a form into temporary files."""
+class _InMemoryRequest(flask.Request):
+    """Werkzeug would write the larger parts of a form into temporary files."""
 
-        def _get_file_stream(self, *_args, **_named):
-            return io.BytesIO()
+    def _get_file_stream(self, *_args: object, **_named: object) -> io.BytesIO:
+        return io.BytesIO()
 
+
+def build_app(reader: PictureReader) -> flask.Flask:
+    """Build the Flask application. It keeps nothing between requests and sets no cookies.
+
+    Args:
+        reader: What recognises the faces.
+
+    Returns:
+        The application.
+    """
     app = flask.Flask(__name__, static_folder="page", static_url_path="/static")
-    app.request_class = InMemory
-    app.json.sort_keys = False  # probabilities stand in the model's order
-    app.config["MAX_CONTENT_LENGTH"] = desk.limits.bytes
-    app.config["MAX_FORM_PARTS"] = 2 * desk.limits.pictures
+    app.request_class = _InMemoryRequest
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # probabilities are in the model's order
+    limits = reader.limits
+    app.config["MAX_CONTENT_LENGTH"] = limits.bytes
+    app.config["MAX_FORM_PARTS"] = 2 * limits.pictures
 
     @app.get("/")
-    def page():
+    def page() -> flask.Response:
         return app.send_static_file("index.html")
 
     @app.get("/healthz")
-    def health():
-        limits = {"bytes": desk.limits.bytes, "pixels": desk.limits.pixels}
-        return {"status": "ok", "model": model_name, "classes": list(desk.class_names), "limits": limits}
+    def health() -> dict:
+        accepted = {"bytes": limits.bytes, "pixels": limits.pixels}
+        names = list(reader.class_names)
+        return {"status": "ok", "model": reader.model_name, "classes": names, "limits": accepted}
 
     @app.post("/upload")
-    def upload():
-        with desk.place():
+    def upload() -> dict:
+        with reader.place():
             files = flask.request.files.getlist("file")
             if len(files) != 1:
-                raise Refused(400, "send one picture in the form field 'file'; /api/predict takes several")
-            return as_system_e(desk.read(files[0].read()))
+                raise RefusedError(
+                    400, "send one picture in the form field 'file'; /api/predict takes several"
+                )
+            return system_e_json(reader.read(files[0].read()))
 
     @app.post("/api/predict")
-    def predict():
-        with desk.place():
+    def predict() -> dict | tuple[dict, int]:
+        with reader.place():
             if flask.request.mimetype != "multipart/form-data":
-                return as_json(desk.read(flask.request.get_data(cache=False)))
-            files = flask.request.files.getlist("file")  # other names would lose the order
-            if not 0 < len(files) <= desk.limits.pictures:
-                raise Refused(
-                    400,
-                    f"{len(files)} pictures in the form field 'file': send 1 to {desk.limits.pictures}",
-                )
-            return _read_several(desk, [file.read() for file in files])
+                return result_json(reader.read(flask.request.get_data(cache=False)))
+            files = flask.request.files.getlist("file")  # other field names would lose the order
+            if not 0 < len(files) <= limits.pictures:
+                wrong = f"{len(files)} pictures in the form field 'file': send 1 to {limits.pictures}"
+                raise RefusedError(400, wrong)
+            return _read_several(reader, [file.read() for file in files])
 
-    @app.errorhandler(Refused)
-    def refused(error: Refused):
-        return _refusal(error)
-
-    @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException):
-        if error.code is None or error.code < 400:  # a redirect
-            return error
-        if error.code == 413:
-            return _refusal(too_large(desk.limits))
-        lines = {404: "no such page; there are /, /upload, /api/predict and /healthz"}
-        lines[405] = f"{flask.request.method} is not for this page; pictures are sent with POST"
-        answer = _refusal(Refused(error.code, lines.get(error.code, error.name)))
-        if error.code == 405:
-            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods or ()))
-        return answer
-
-    @app.errorhandler(Exception)
-    def failure(error: Exception):
-        app.logger.error("a request failed", exc_info=error)
-        return _refusal(Refused(500, "the server failed; its log says where"))
-
-    @app.after_request
-    def guard(answer):
-        answer.headers.update(SECURITY_HEADERS)
-        return answer
-
+    _add_error_handlers(app, reader)
     return app
 
 
-def _refusal(error: Refused) -> "Response":
-    import flask
+def _add_error_handlers(app: flask.Flask, reader: PictureReader) -> None:
+    @app.errorhandler(RefusedError)
+    def refused(error: RefusedError) -> flask.Response:
+        response = flask.Response(error_body(str(error)), error.status, content_type="application/json")
+        if error.status == 503:
+            response.headers["Retry-After"] = "1"
+        return response
 
-    answer = flask.Response(error_body(str(error)), error.status, content_type="application/json")
-    if error.retry is not None:
-        answer.headers["Retry-After"] = str(error.retry)
-    return answer
+    @app.errorhandler(HTTPException)
+    def http_error(error: HTTPException) -> flask.Response | HTTPException:
+        if error.code is None or error.code < 400:  # a redirect
+            return error
+        wrong_method = f"{flask.request.method} is not for this page; pictures are sent with POST"
+        messages = {404: _NOT_FOUND, 405: wrong_method, 413: too_large(reader.limits)}
+        response = refused(RefusedError(error.code, messages.get(error.code, error.name)))
+        if error.code == 405:
+            response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
+        return response
+
+    @app.errorhandler(Exception)
+    def failure(error: Exception) -> flask.Response:
+        app.logger.error("a request failed", exc_info=error)
+        return refused(RefusedError(500, "the server failed; its log says where"))
+
+    @app.after_request
+    def add_security_headers(response: flask.Response) -> flask.Response:
+        response.headers.update(SECURITY_HEADERS)
+        return response
 
 
-def _read_several(desk: Desk, pictures: list[bytes]) -> tuple[dict, int]:
-    """An answer or an error for each picture, in their order; the first error's status if all failed."""
+def _read_several(reader: PictureReader, pictures: list[bytes]) -> tuple[dict, int]:
+    """An answer or an error per picture, in their order; the first error's status if all failed."""
     answers, errors = [], []
     for data in pictures:
         try:
-            answers.append(as_json(desk.read(data)))
-        except Refused as error:
+            answers.append(result_json(reader.read(data)))
+        except RefusedError as error:
             errors.append(error)
             answers.append({"error": str(error)})
     if len(errors) < len(pictures):
@@ -114,18 +118,29 @@ def _read_several(desk: Desk, pictures: list[bytes]) -> tuple[dict, int]:
     return {"error": f"no picture could be read: {errors[0]}", "pictures": answers}, errors[0].status
 
 
-def as_json(answer: Answer) -> dict:
-    """A picture's answer: its size, and box, expression and probabilities of each face, largest first."""
-    faces = [_face(face) for face in answer.faces]
-    return {"width": answer.width, "height": answer.height, "faces": faces, "left_out": answer.left_out}
+def result_json(result: Result) -> dict:
+    """Convert a result for `/api/predict`.
 
+    Args:
+        result: What was recognised in a picture.
 
-def as_system_e(answer: Answer) -> dict:
-    """The largest face as system E answers, `prediction` and `confidence`, in its names; then all faces.
-
-    Without a face the two are null: there is nothing to name.
+    Returns:
+        The size of the picture; box, emotion and probabilities of each face, largest first.
     """
-    faces = [_face(face, E_NAMES) for face in answer.faces]
+    faces = [_face_json(face) for face in result.faces]
+    return {"width": result.width, "height": result.height, "faces": faces, "left_out": result.left_out}
+
+
+def system_e_json(result: Result) -> dict:
+    """Convert a result for `/upload`, as system E answers.
+
+    Args:
+        result: What was recognised in a picture.
+
+    Returns:
+        `prediction` and `confidence` of the largest face in system E's names, null without a face; all `faces`.
+    """
+    faces = [_face_json(face, SYSTEM_E_NAMES) for face in result.faces]
     first = faces[0] if faces else None
     return {
         "prediction": first and first["emotion"],
@@ -134,13 +149,12 @@ def as_system_e(answer: Answer) -> dict:
     }
 
 
-def _face(face: FaceReading, names: dict[str, str] | None = None) -> dict:
+def _face_json(face: Face, names: Mapping[str, str] | None = None) -> dict:
     names = names or {}
-    score = getattr(face, "score", None)
     return {
         "box": list(face.box),
         "emotion": names.get(face.emotion, face.emotion),
         "probability": round(face.probability, 4),
         "probabilities": {names.get(name, name): round(p, 4) for name, p in face.probabilities.items()},
-        **({} if score is None else {"score": round(float(score), 4)}),
+        **({} if face.score is None else {"score": round(face.score, 4)}),
     }

@@ -1,36 +1,32 @@
-"""How requests come in: waitress, with what it lacks against those who send slowly or without end."""
+"""The transport of requests: waitress, with a deadline per request and JSON for its own refusals."""
 
 import ctypes
-import functools
 import logging
-import os
-import select
+import math
 import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
+from typing import Any
 
 from waitress import wasyncore
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
-from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
-from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.task import ThreadedTaskDispatcher
 
 from ferlib.common.errors import BadInputError
-from ferlib.detect.detector import Detector, load_detector
-from ferlib.detect.yunet import YuNet
 from ferlib.live.serve.app import build_app
-from ferlib.live.serve.limits import SECURITY_HEADERS, Limits, busy, error_body, too_large
-from ferlib.live.serve.workers import Desk
-from ferlib.model.predictor import Predictor
+from ferlib.live.serve.limits import SECURITY_HEADERS, Limits, error_body, too_large
+from ferlib.live.serve.reader import PictureReader
+from ferlib.model.recognise import Recognizer
 
-_DRAIN_SECONDS = 2
+_LINGER_SECONDS = 2
 _SPARE_THREADS = 4  # for the page, for /healthz, and to say that the server is busy
-_LINES = {
+_MESSAGES = {
     400: "this is no HTTP request that can be understood",
     408: "the request took too long to arrive",
     431: "the headers of the request are too large",
@@ -39,97 +35,68 @@ _LINES = {
 }
 
 
-class _Error:
-    """What waitress wants of an error: a number."""
+class _JsonError:
+    """An error of waitress's own, answered like those of the application."""
 
-    def __init__(self, code: int):
+    def __init__(self, code: int, limits: Limits):
         self.code = code
+        self._message = too_large(limits) if code == 413 else _MESSAGES.get(code, _MESSAGES[400])
 
-
-class _Parser(HTTPRequestParser):
-    """Stops taking a body in when the bodies of all requests together are more than may be held."""
-
-    def __init__(self, adj: Adjustments, server: "Server"):
-        super().__init__(adj)
-        self._server = server
-
-    def received(self, data: bytes) -> int:
-        used = super().received(data)
-        arriving = self.body_rcv is not None and not self.completed
-        if arriving and self._server.held() > self._server.limits.bytes_held:
-            self.error, self.completed = _Error(503), True
-        return used
-
-
-class _ErrorTask(ErrorTask):
-    """Answers what is refused before the application sees it, in the application's way."""
-
-    def execute(self) -> None:
-        code = getattr(self.request.error, "code", 500)
-        if code == 413:
-            line = str(too_large(self.channel.server.limits))
-        else:
-            line = str(busy()) if code == 503 else _LINES.get(code, _LINES[400])
-        body = error_body(line)
-        self.status = f"{code} {HTTPStatus(code).phrase}"
-        self.response_headers += [("Content-Type", "application/json"), *SECURITY_HEADERS.items()]
-        if code == 503:
-            self.response_headers.append(("Retry-After", str(busy().retry)))
-        self.set_close_on_finish()
-        self.content_length = len(body)
-        self.channel.refused = True
-        self.write(body)
+    def to_response(self, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
+        headers = [("Content-Type", "application/json"), *SECURITY_HEADERS.items()]
+        return f"{self.code} {HTTPStatus(self.code).phrase}", headers, error_body(self._message)
 
 
 class _Channel(HTTPChannel):
-    """A connection that knows since when a request is arriving, and says no before it hangs up.
+    """A connection whose requests have a deadline, and that is not reset before its refusal is read.
 
-    Closing while bytes arrive resets the connection, and the client may lose the answer. So after a
+    To close while bytes arrive resets the connection, and the client may lose the answer. So after a
     refusal what still comes is thrown away for a moment, as nginx's "lingering close" does.
     """
 
-    error_task_class = _ErrorTask
-    refused = False
-    began = 0.0
-    drained_until: float | None = None
-
-    def __init__(self, server: "Server", *args, **named):
-        self.parser_class = functools.partial(_Parser, server=server)
-        super().__init__(server, *args, **named)
+    request: Any  # of waitress, which has no types
+    deadline = math.inf
+    refused = lingering = False
 
     def received(self, data: bytes) -> bool:
-        if self.drained_until is not None:
+        if self.lingering:
             return False
         before = self.request
-        done = super().received(data)
-        if self.request is not None and self.request is not before:
-            self.began = time.monotonic()
-        return done
+        accepted = super().received(data)
+        if self.request is None:
+            self.deadline = math.inf
+        elif self.request is not before:
+            self.deadline = time.monotonic() + self.server.limits.seconds
+        return accepted
 
-    def overdue(self, now: float) -> bool:
-        """Whether a request has been arriving for too long."""
-        arriving = self.request is not None and not self.requests
-        return arriving and now - self.began > self.server.limits.request_seconds
+    def readable(self) -> bool:  # waitress asks at least once a second
+        if time.monotonic() > self.deadline and not self.requests:
+            self._expire()
+        return not self.will_close if self.lingering else super().readable()
 
-    def give_up(self) -> None:
-        """Answer 408 to a request that has not come whole."""
+    def _expire(self) -> None:
+        self.deadline = math.inf
+        if self.lingering:
+            self.will_close = True
+            return
         with self.requests_lock:
             request, self.request = self.request, None
             if request is not None:
-                request.error, request.completed = _Error(408), True
+                request.error, request.completed = _JsonError(408, self.server.limits), True
                 self.requests.append(request)
                 self.server.add_task(self)
 
-    def readable(self) -> bool:
-        return super().readable() if self.drained_until is None else not self.will_close
-
-    def writable(self) -> bool:
-        return super().writable() if self.drained_until is None else self.will_close
+    def service(self) -> None:
+        error = self.requests[0].error
+        if error is not None:
+            self.refused = True
+            self.requests[0].error = _JsonError(error.code, self.server.limits)
+        super().service()
 
     def handle_close(self) -> None:
-        if self.refused and self.connected and self.drained_until is None:
-            self.drained_until = time.monotonic() + _DRAIN_SECONDS
-            with suppress(OSError):  # gone already
+        if self.refused and self.connected and not self.lingering:
+            self.lingering, self.deadline = True, time.monotonic() + _LINGER_SECONDS
+            with suppress(OSError):  # the client is gone already
                 self.socket.shutdown(socket.SHUT_WR)
                 self.will_close = False
                 return
@@ -137,123 +104,88 @@ class _Channel(HTTPChannel):
 
 
 class Server(TcpWSGIServer):
-    """waitress on one address; `run` works until `stop` is called, from any thread or a signal handler."""
+    """The web page on one address. It listens at once and answers while `run` runs.
+
+    Args:
+        recognizer: The model and the detector.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+        limits: What is accepted; the defaults are those that README.md names.
+
+    Raises:
+        BadInputError: The address cannot be listened on.
+    """
 
     channel_class = _Channel
 
-    def __init__(self, app: Callable, desk: Desk, host: str, port: int):
-        self.limits, self._desk, self._stopping = desk.limits, desk, False
-        if not 0 <= port <= 65535:  # the system would take the rest of a division
-            raise BadInputError(f"cannot listen on port {port}: it must lie between 0 and 65535")
-        shutter = ThreadedTaskDispatcher()
-        shutter.queue_logger = logging.Logger(
-            "quiet", logging.CRITICAL
-        )  # it would warn of each one that waits
+    def __init__(
+        self, recognizer: Recognizer, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
+    ):
+        if not 0 <= port <= 65535:  # the system would take the remainder of a division
+            raise BadInputError(f"cannot listen on port {port}: it must be between 0 and 65535")
+        self.limits = limits or Limits()
+        self._reader = PictureReader(recognizer, self.limits)
+        self._stopping = False
+        logging.getLogger("waitress.queue").setLevel(logging.ERROR)  # it warns of each request that waits
         try:
-            adj = Adjustments(
+            adjustments = Adjustments(
                 host=host,
                 port=port,
-                threads=self.limits.at_once + _SPARE_THREADS,
+                threads=self.limits.requests + _SPARE_THREADS,
                 connection_limit=self.limits.connections,
                 max_request_body_size=self.limits.bytes + 1,
-                inbuf_overflow=2
-                * self.limits.bytes,  # larger bodies than this would go into a file on the disk
-                outbuf_overflow=64_000_000,
-                max_request_header_size=16_384,
-                recv_bytes=65_536,
-                channel_timeout=max(1, round(self.limits.request_seconds)),
-                cleanup_interval=1,
-                asyncore_use_poll=hasattr(select, "poll"),
+                inbuf_overflow=2 * self.limits.bytes,  # larger bodies than this would go to the disk
+                channel_timeout=math.ceil(self.limits.seconds) + 1,  # later than the deadline, which answers
                 log_socket_errors=False,
                 ident=None,
             )
-            super().__init__(app, dispatcher=shutter, adj=adj)
+            dispatcher = ThreadedTaskDispatcher()
+            super().__init__(build_app(self._reader), dispatcher=dispatcher, adj=adjustments)
         except (OSError, OverflowError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInputError(
                 f"cannot listen on {host}, port {port} ({reason}); choose another --host or --port"
             ) from error
-        shutter.set_thread_count(adj.threads)
-
-    @property
-    def bound_port(self) -> int:
-        """The port it listens on; of interest where 0 was asked for."""
-        return int(self.effective_port)
+        dispatcher.set_thread_count(adjustments.threads)
 
     @property
     def url(self) -> str:
         """The address for a browser on this machine, without a slash at the end."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.effective_host, self.effective_host)
+        bound = str(self.effective_host)
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(bound, bound)
         return f"http://{f'[{host}]' if ':' in host else host}:{self.effective_port}"
 
-    def held(self) -> int:
-        """Bytes of all bodies in memory."""
-        channels = list(self.active_channels.values())
-        requests = [request for each in channels for request in (each.request, *each.requests) if request]
-        return sum(len(request.body_rcv) for request in requests if request.body_rcv is not None)
-
-    def maintenance(self, now: float) -> None:
-        super().maintenance(now)
-        now = time.monotonic()
-        for channel in list(self.active_channels.values()):
-            if channel.drained_until is not None and now > channel.drained_until:
-                channel.will_close = True
-            elif channel.overdue(now):
-                channel.give_up()
-
     def run(self) -> None:
-        """Answer requests until `stop`; then no new ones, up to five seconds for those in work, and close all."""
+        """Answer requests until `stop`; then up to five seconds for those in work, and all is closed."""
         try:
             while not self._stopping:
-                wasyncore.loop(timeout=1, map=self._map, use_poll=self.adj.asyncore_use_poll, count=1)
+                wasyncore.loop(timeout=1, map=self._map, count=1)
         finally:
             self.socket.close()
             self.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
-            self._desk.close()
+            self._reader.close()
             wasyncore.close_all(self._map, ignore_all=True)
 
     def stop(self) -> None:
-        """Let `run` come to its end."""
+        """Let `run` end; from any thread or a signal handler."""
         self._stopping = True
         with suppress(OSError):  # it has ended already
             self.pull_trigger()
 
 
-def open_server(
-    bundle: Predictor,
-    host: str = "127.0.0.1",
-    port: int = 0,
-    detector: str = "auto",
-    limits: Limits | None = None,
-    say: Callable[[str], object] = print,
-) -> Server:
-    """A server that listens and does not answer yet: `run` it. Port 0 takes a free one.
-
-    `detector`: a name as in `faces.load_detector`. Raises BadInputError for an address that cannot be had.
-    """
-    limits = limits or Limits()
-    desk = Desk(bundle, _detectors(detector, min(4, os.cpu_count() or 1), say), limits)
-    return Server(build_app(desk, getattr(bundle, "name", "")), desk, host, port)
-
-
-def _detectors(name: str, count: int, say: Callable[[str], object]) -> list[Detector]:
-    """As many of one kind: `auto` decides once, and says so once."""
-    first = load_detector(name, say)
-    if name == "auto":
-        name = "yunet" if isinstance(first, YuNet) else "frontalface_default"
-    return [first, *(load_detector(name, say) for _ in range(count - 1))]
-
-
 @contextmanager
-def running(
-    bundle: Predictor,
-    port: int = 0,
-    detector: str = "auto",
-    limits: Limits | None = None,
-    host: str = "127.0.0.1",
-) -> Iterator[Server]:
-    """A server in a thread of its own while the block runs; its address is `.url`. It stops at the end."""
-    server = open_server(bundle, host, port, detector, limits)
+def running_server(recognizer: Recognizer, port: int = 0, limits: Limits | None = None) -> Iterator[Server]:
+    """Run a server for this machine only, in a thread of its own, while the block runs.
+
+    Args:
+        recognizer: The model and the detector.
+        port: The port; 0 takes a free one.
+        limits: What is accepted.
+
+    Yields:
+        The server; its address is `.url`.
+    """
+    server = Server(recognizer, port=port, limits=limits)
     thread = threading.Thread(target=server.run, name="ferlib-serve", daemon=True)
     thread.start()
     try:
@@ -263,26 +195,25 @@ def running(
         thread.join(15)
 
 
-def serve(
-    bundle: Predictor, host: str, port: int, detector: str, say: Callable[[str], object] = print
-) -> None:
-    """Answer until SIGINT or SIGTERM; to be called in the main thread of a process that does nothing else."""
-    _give_memory_back()
-    server = open_server(bundle, host, port, detector, say=say)
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    for number in before:
+def run_server(recognizer: Recognizer, host: str = "127.0.0.1", port: int = 8000) -> None:
+    """Answer until SIGINT or SIGTERM; for the main thread of a process that does nothing else.
+
+    Args:
+        recognizer: The model and the detector.
+        host: The address to listen on.
+        port: The port; 0 takes a free one.
+    """
+    _return_memory()
+    server = Server(recognizer, host, port)
+    for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: server.stop())
-    try:
-        say(f"{server.url}  (Ctrl+C stops it)")
-        server.run()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    say("stopped")
+    print(f"{server.url}  (Ctrl+C stops it)", flush=True)
+    server.run()
+    print("stopped", flush=True)
 
 
-def _give_memory_back() -> None:
-    """Have glibc map every block over a megabyte by itself, so that freeing it gives it back to the system.
+def _return_memory() -> None:
+    """Have glibc map every block over a megabyte by itself, so that freeing it returns it to the system.
 
     It starts so, but after some large pictures it keeps blocks of up to 32 MB for later: a server that has
     decoded a few dozen of 25 million pixels would hold over a gigabyte for good. Elsewhere nothing is done.

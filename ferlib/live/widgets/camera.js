@@ -1,5 +1,6 @@
-// The page's half of ferlib.widgets.camera: the browser's camera, what the kernel answers, and the controls.
+// The page's half of ferlib.live.widgets.camera: the browser's camera, what the kernel answers, and the controls.
 // One Camera for each cell; a cell may be shown in several views, and films only while at least one is.
+// With another source than the browser's camera the kernel sends its pictures with the answers.
 
 const UNANSWERED = 2; // frames that may be on their way; more would only grow old in a queue
 const PATIENCE = 20; // seconds without any answer after which the camera is switched off
@@ -14,7 +15,10 @@ class Camera {
     this.canvas = document.createElement("canvas");
     this.state = "off"; // off, asking, on
     this.clear();
-    model.on("msg:custom", (content) => this.received(content));
+    this.follow();
+    model.on("msg:custom", (content, buffers) => this.received(content, buffers ?? []));
+    model.on("change:status", () => this.follow());
+    model.on("change:source", () => this.stop());
     signal.addEventListener("abort", () => this.stop()); // the cell was run again, or the widget closed
   }
 
@@ -25,10 +29,36 @@ class Camera {
     this.faces = [];
     this.history = []; // [time, probabilities of the largest face or null]
     this.error = "";
+    this.picture = null; // of a source at the kernel
+    this.confirmed = false; // whether the kernel has said that it is running
+  }
+
+  get atBrowser() {
+    return this.model.get("source") === "browser";
+  }
+
+  // The kernel says whether it is running: it may be started and stopped there, too.
+  follow() {
+    const { running, text, error } = this.model.get("status");
+    if (this.atBrowser) {
+      if (running) this.confirmed = true;
+      else if (this.confirmed && this.state === "on") this.stop(text, error);
+    } else if (running) {
+      if (this.state === "off") this.clear();
+      this.show({ state: "on", text, bad: error });
+    } else if (text) {
+      this.faces = [];
+      this.picture = null;
+      this.show({ state: "off", text, bad: error });
+    }
   }
 
   async start() {
     if (this.state !== "off") return;
+    if (!this.atBrowser) {
+      this.tell({ kind: "start", source: this.model.get("source") });
+      return;
+    }
     this.clear();
     this.run = (this.run ?? 0) + 1;
     const run = this.run;
@@ -52,6 +82,7 @@ class Camera {
       this.stop("The camera went away: unplugged, or its permission was taken back.", true));
     this.video = Object.assign(document.createElement("video"), { muted: true, playsInline: true, srcObject: stream });
     this.heard = performance.now();
+    this.tell({ kind: "start", source: this.model.get("source") });
     this.show({ state: "on", text: "The camera is on; waiting for the first answer …" });
     this.timer = setInterval(() => this.watch(), 1000);
     try { await this.video.play(); } catch { /* stopped again at once */ }
@@ -60,11 +91,11 @@ class Camera {
 
   stop(text = "The camera is off.", bad = false) {
     if (this.state === "off") return;
-    this.run += 1; // what is under way belongs to an earlier run
+    this.run = (this.run ?? 0) + 1; // what is under way belongs to an earlier run
     clearInterval(this.timer);
     this.stream?.getTracks().forEach((track) => track.stop());
     if (this.video) this.video.srcObject = null;
-    this.stream = this.video = null;
+    this.stream = this.video = this.picture = null;
     this.faces = [];
     this.tell({ kind: "stop" });
     this.show({ state: "off", text, bad });
@@ -103,11 +134,19 @@ class Camera {
     this.tell({ kind: "frame", id: number }, [bytes]);
   }
 
-  received(content) {
+  async received(content, buffers) {
     if (content.kind === "notice") this.views.forEach((view) => view.notice(content.text, content.error));
-    const taken = this.sent.get(content.id);
-    if (content.kind !== "answer" || taken === undefined) return;
-    this.sent.delete(content.id);
+    if (content.kind !== "answer") return;
+    let taken = performance.now();
+    if (this.atBrowser) {
+      taken = this.sent.get(content.id);
+      if (taken === undefined) return;
+      this.sent.delete(content.id);
+    } else if (buffers.length) {
+      const picture = await createImageBitmap(new Blob([buffers[0]], { type: "image/jpeg" }));
+      this.picture?.close();
+      this.picture = this.state === "on" ? picture : null;
+    }
     if (this.state !== "on") return;
     const now = this.heard = performance.now();
     if (content.dropped) return;
@@ -153,8 +192,8 @@ function whatFailed(error) {
         "address, or the browser’s settings), then press start again.";
     case "NotFoundError":
     case "OverconstrainedError":
-      return "The browser finds no camera on this computer. Plug one in and press start again; the cell with " +
-        "the drawn film needs none.";
+      return "The browser finds no camera on this computer. Plug one in and press start again; the source " +
+        "“drawn film” needs none.";
     case "NotReadableError":
     case "AbortError":
       return "The camera does not open; another programme may be using it. Close that one and press start again.";
@@ -215,13 +254,41 @@ class View {
     this.button = element("button", { className: "fc-start", type: "button" });
     this.button.addEventListener("click", () =>
       this.camera.state === "off" ? this.camera.start() : this.camera.stop());
-    const controls = [this.button, toggle("smoothing", "smoothing")];
+    const controls = [this.button, this.sources(), toggle("smoothing", "smoothing")];
     if (Object.keys(this.emoji).length) controls.push(toggle("emoji", "emoji"));
     controls.push(
-      choice("views", "views", this.model.get("view_choices"),
-        { one: "one", flip: "face and mirror image", three: "three, summed" }),
+      choice("tta", "test-time augmentation", this.model.get("tta_choices"),
+        { none: "none", flip: "face and mirror image", three: "three views", ten: "ten views" }),
       choice("detector", "detector", this.model.get("detectors"), { yunet: "YuNet", haar: "Haar" }));
     return element("div", { className: "fc-header" }, ...controls);
+  }
+
+  // The list of sources; "video file" opens a field for its path.
+  sources() {
+    const words = { browser: "this browser’s camera", film: "drawn film", 0: "the kernel’s camera 0",
+      1: "the kernel’s camera 1", file: "video file" };
+    const list = element("select", {}, ...["browser", "film", "0", "1", "file"].map((value) =>
+      element("option", { value, textContent: words[value] })));
+    const path = element("input", { type: "text", placeholder: "path of a video file" });
+    path.setAttribute("aria-label", "path of a video file");
+    const showSource = () => {
+      const source = this.model.get("source");
+      const known = ["browser", "film", "0", "1"].includes(source);
+      list.value = known ? source : "file";
+      path.hidden = known;
+      if (!known) path.value = source;
+    };
+    list.addEventListener("change", () => {
+      path.hidden = list.value !== "file";
+      if (path.hidden) this.set("source", list.value);
+      else if (path.value) this.set("source", path.value.trim());
+      else path.focus();
+    });
+    path.addEventListener("change", () => { if (path.value.trim()) this.set("source", path.value.trim()); });
+    this.model.on("change:source", () => { showSource(); this.update(); });
+    showSource();
+    return element("span", { className: "fc-switch" },
+      element("label", { className: "fc-switch" }, "source", list), path);
   }
 
   set(name, value) {
@@ -232,7 +299,7 @@ class View {
   stage() {
     this.video = element("video", { muted: true, playsInline: true, autoplay: true });
     this.overlay = element("canvas", { width: WIDTH, height: HEIGHT });
-    this.off = element("div", { className: "fc-off", textContent: "no picture: the camera is off" });
+    this.off = element("div", { className: "fc-off", textContent: "no picture" });
     this.status = element("div", { className: "fc-status", attributes: { role: "status" } });
     return element("div", { className: "fc-stage" },
       element("div", { className: "fc-picture" }, this.video, this.overlay, this.off), this.status);
@@ -280,7 +347,7 @@ class View {
     return element("details", { className: "fc-keeping" },
       element("summary", { textContent: "save faces of your own" }),
       element("p", {}, "Saving keeps the cut-out of the largest face as a picture on the computer where the kernel " +
-        "runs, in ", element("code", { textContent: this.model.get("place") }), ", until you delete it. Nothing else is kept."),
+        "runs, in ", element("code", { textContent: this.model.get("faces_folder") }), ", until you delete it. Nothing else is kept."),
       element("p", {}, element("label", { className: "fc-switch" }, this.agree,
         "The person in the picture is me, or has seen this text and agrees.")),
       element("p", { className: "fc-line-of" },
@@ -304,12 +371,12 @@ class View {
   }
 
   update() {
-    const { state, bad, text, stream } = this.camera;
+    const { state, bad, text, stream, atBrowser } = this.camera;
     const on = state === "on";
-    this.button.textContent = state === "off" ? "▶ start the camera" : "■ stop";
+    this.button.textContent = state === "off" ? (atBrowser ? "▶ start the camera" : "▶ start") : "■ stop";
     this.root.dataset.state = state;
     this.off.hidden = on;
-    if (on && this.video.srcObject !== stream) this.video.srcObject = stream;
+    if (on && atBrowser && this.video.srcObject !== stream) this.video.srcObject = stream;
     if (!on) {
       this.video.srcObject = null;
       this.agree.checked = false; // consent is for one time before the camera
@@ -324,7 +391,8 @@ class View {
   answer() {
     const { error, faces, fps, latency, sent } = this.camera;
     const seen = faces.length ? `${faces.length} face${faces.length > 1 ? "s" : ""}` : "no face found";
-    const pace = fps == null ? "" : `${fps.toFixed(0)} frames a second · ${latency.toFixed(0)} ms to the answer · `;
+    const delay = this.camera.atBrowser && latency != null ? `${latency.toFixed(0)} ms to the answer · ` : "";
+    const pace = fps == null ? "" : `${fps.toFixed(0)} frames per second · ${delay}`;
     this.status.textContent = error ? `In the kernel: ${error}` : pace + seen;
     this.status.classList.toggle("fc-bad", Boolean(error));
     Object.assign(this.root.dataset, { fps: fps ?? "", latency: latency ?? "", unanswered: sent.size });
@@ -343,6 +411,7 @@ class View {
       [this.overlay.width, this.overlay.height] = size;
     }
     brush.clearRect(0, 0, this.overlay.width, this.overlay.height);
+    if (on && this.camera.picture) brush.drawImage(this.camera.picture, 0, 0, this.overlay.width, this.overlay.height);
     if (on) faces.forEach((face) => this.box(brush, face));
     this.root.dataset.emotion = on && faces.length ? this.names[this.best(faces[0])] : "";
     const now = performance.now();
@@ -358,17 +427,17 @@ class View {
   box(brush, face) {
     const { width, height } = this.overlay;
     const [x, y, w, h] = face.box;
-    const left = width - x - w; // the picture is shown as in a mirror; letters are not
+    const left = this.camera.atBrowser ? width - x - w : x; // that picture is shown as in a mirror; letters are not
     const name = this.names[this.best(face)];
     const [colour, ink] = this.colours[name];
     if (this.model.get("emoji") && this.emoji[name]) { // as ferlib.emoji lays it over a picture
       const side = 1.1 * Math.max(w, h);
       brush.drawImage(this.emoji[name], left + (w - side) / 2, y + (h - side) / 2, side, side);
     }
-    brush.lineWidth = 5;
+    brush.lineWidth = width / 128;
     brush.strokeStyle = "rgb(20, 20, 20)"; // a dark edge keeps the box seen on any background
     brush.strokeRect(left, y, w, h);
-    brush.lineWidth = 3;
+    brush.lineWidth = width / 213;
     brush.strokeStyle = colour;
     brush.strokeRect(left, y, w, h);
     const letters = Math.round(Math.max(14, height * 0.042));

@@ -1,0 +1,123 @@
+"""The one place where requests meet the model: a few threads, each with a detector of its own."""
+
+import os
+import queue
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ferlib.common import images
+from ferlib.common.errors import ImageError
+from ferlib.detect.detector import load_detector
+from ferlib.detect.yunet import YuNet
+from ferlib.live.serve.limits import Limits, RefusedError, check_picture
+from ferlib.model.predictor import Predictor
+from ferlib.model.recognise import Face, Recognizer
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was recognised in one picture, turned as its EXIF orientation says.
+
+    Attributes:
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        faces: The faces, largest first.
+        left_out: Number of faces over the limit, which were found and not recognised.
+    """
+
+    width: int
+    height: int
+    faces: list[Face]
+    left_out: int
+
+
+class _SharedModel:
+    """A model that threads use in turn, for at most `limit` faces of a picture; further rows are zeros."""
+
+    def __init__(self, model: Predictor, limit: int):
+        self._model, self._limit, self._lock = model, limit, threading.Lock()
+        self.class_names, self.input_shape = tuple(model.class_names), model.input_shape
+
+    def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
+        with self._lock:
+            answers = np.asarray(self._model.predict(faces[: self._limit], tta))
+        return np.pad(answers, ((0, len(faces) - len(answers)), (0, 0)))
+
+
+class PictureReader:
+    """Recognise the faces of pictures for many requests at once, in a few threads.
+
+    A detector is never used by two threads, and what decoder, OpenCV and network hold per thread is held a few
+    times, not once per request. YuNet is loaded up to four times; a Haar cascade, which uses all cores by itself,
+    is used by one thread.
+
+    Args:
+        recognizer: The model and the detector.
+        limits: The server's limits.
+    """
+
+    def __init__(self, recognizer: Recognizer, limits: Limits):
+        self.limits, self.class_names = limits, recognizer.class_names
+        self.model_name = getattr(recognizer.model, "name", "")
+        model = _SharedModel(recognizer.model, limits.faces)
+        model.predict(np.zeros((1, *model.input_shape[:2]), np.uint8))  # compiles: not while somebody waits
+        more = min(4, os.cpu_count() or 1) - 1 if isinstance(recognizer.detector, YuNet) else 0
+        detectors = [recognizer.detector, *(load_detector("yunet") for _ in range(more))]
+        self._recognizers: queue.SimpleQueue[Recognizer] = queue.SimpleQueue()
+        for detector in detectors:
+            self._recognizers.put(replace(recognizer, model=model, detector=detector))
+        self._threads = ThreadPoolExecutor(len(detectors), "ferlib-read")
+        self._places = threading.BoundedSemaphore(limits.requests)
+
+    @contextmanager
+    def place(self) -> Iterator[None]:
+        """Take one of the places for requests with pictures.
+
+        Yields:
+            Nothing.
+
+        Raises:
+            RefusedError: With status 503, at once, when all places are taken.
+        """
+        if not self._places.acquire(blocking=False):
+            raise RefusedError(503, "the server is busy; try again in a second")
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    def read(self, data: bytes) -> Result:
+        """Recognise the faces of a picture.
+
+        Args:
+            data: The bytes of the file.
+
+        Returns:
+            The faces and the size of the picture.
+
+        Raises:
+            RefusedError: With status 400, 413 or 415, where it is no picture that is accepted.
+        """
+        check_picture(data, self.limits)
+        return self._threads.submit(self._read, data).result()
+
+    def _read(self, data: bytes) -> Result:
+        recognizer = self._recognizers.get()
+        try:
+            image = images.load_image(data, self.limits.pixels)
+            faces = recognizer.read(image, "rgb")
+        except ImageError as error:
+            raise RefusedError(400, str(error)) from error
+        finally:
+            self._recognizers.put(recognizer)
+        limit = self.limits.faces
+        return Result(image.shape[1], image.shape[0], faces[:limit], max(0, len(faces) - limit))
+
+    def close(self) -> None:
+        """End the threads; what waits is not read."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
