@@ -8,15 +8,24 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
 export PYTHONWARNINGS := ignore
 
-.PHONY: run test lab notebooks bench soak clean lock
+.PHONY: run check lint test lab notebooks bench soak clean lock
 
 run: $(READY)
 	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
 
-test: $(READY)
+# Style, imports, types, docstrings, and the tests that need neither TensorFlow nor a browser: about a minute.
+check: $(READY) lint
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not heavy" $(ARGS)
+
+test: $(READY) lint
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+
+lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check ferlib tests conftest.py
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal $(ARGS)
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/pydoclint --quiet ferlib
+	$(BIN)/mypy
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -1,5 +1,9 @@
-"""The command line: thin calls of the library. Bad input gets one line on stderr and exit code 2."""
+"""The command line: thin calls of the library.
 
+Bad input gets one line on stderr and exit code 2. What the library leaves out and logs is printed on stderr, too.
+"""
+
+import logging
 import os
 import sys
 
@@ -7,13 +11,25 @@ import click
 
 from ferlib import __version__
 from ferlib.commands import annotate, crawl, dataset, evaluate, live, run, train
-from ferlib.common.errors import FerlibError
+from ferlib.common.errors import FerlibError, logger
+
+
+class _Stderr(logging.Handler):
+    """Prints each record as one line on stderr, above a progress bar where there is one."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "tqdm" in sys.modules:
+            sys.modules["tqdm"].tqdm.write(record.getMessage(), file=sys.stderr)
+        else:
+            click.echo(record.getMessage(), err=True)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="ferlib")
 def cli() -> None:
     """Facial expression recognition, from the first picture to the live camera."""
+    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
+        logger.addHandler(_Stderr())
 
 
 for _command in (
@@ -38,7 +54,7 @@ for _command in (
 
 
 def main() -> None:
-    """Entry point: every failure becomes one line on stderr and its exit code."""
+    """Run the command line; every failure becomes one line on stderr and its exit code."""
     try:
         cli.main(standalone_mode=False)
     except click.ClickException as error:
@@ -52,7 +68,7 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("FERLIB_DEBUG"):
             raise
-        sys.exit(_fail(f"{type(error).__name__}: {error} (FERLIB_DEBUG=1 shows where)", 1))
+        sys.exit(_fail(f"{type(error).__name__}: {error} (FERLIB_DEBUG=1 shows the traceback)", 1))
 
 
 def _fail(message: str, code: int) -> int:

@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Options that several commands share."""
 
 from pathlib import Path
 

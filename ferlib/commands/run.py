@@ -1,4 +1,4 @@
-"""Run the whole series; say what this machine lacks."""
+"""Commands that run all notebooks and check the machine."""
 
 from pathlib import Path
 
@@ -15,11 +15,11 @@ from ferlib.common.errors import BadInputError, FerlibError
 @click.option("--network", help="A, D or small; default: what notebook 04 says.")
 @click.option("--epochs", type=int, help="Default: what notebook 04 says.")
 def run(data: str, classes: str, network: str | None, epochs: int | None) -> None:
-    """Execute copies of the notebooks, in order, and show what came out."""
+    """Execute copies of the notebooks, in order, and show the results."""
     from ferlib.common.labels import parse_classes
     from ferlib.pipeline import doctor, runner
 
-    _doctor(doctor.examine())
+    _print_report(doctor.check_machine())
     parse_classes(classes)
     if data and not Path(data).is_file():
         raise BadInputError(f"{data}: no such file; give the path of a FER2013 CSV, gzipped or not")
@@ -32,13 +32,13 @@ def run(data: str, classes: str, network: str | None, epochs: int | None) -> Non
 
 @click.command()
 def doctor() -> None:
-    """Say what this machine lacks for the lessons, and how to get it."""
+    """Say what is missing on this machine for the lessons, and how to get it."""
     from ferlib.pipeline import doctor
 
-    _doctor(doctor.examine())
+    _print_report(doctor.check_machine())
 
 
-def _doctor(checks: list) -> None:
+def _print_report(checks: list) -> None:
     from ferlib.pipeline import doctor
 
     click.echo(doctor.report(checks))

@@ -1,7 +1,7 @@
-"""Import Keras and TensorFlow without their start-up noise.
+"""Import Keras and TensorFlow without their start-up messages.
 
-Environment variables silence a part of it; the rest is written by C++ straight to file
-descriptor 2, so that is led away during the import and the first operation.
+Environment variables silence some of them; the rest is written by C++ directly to file descriptor 2, which is
+redirected during the import and the first operation.
 """
 
 import os
@@ -13,21 +13,29 @@ from types import ModuleType
 
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
-    """Lead file descriptor 2 to nowhere; Python's own errors still reach the caller as exceptions."""
+    """Redirect file descriptor 2 to the null device; exceptions still reach the caller.
+
+    Yields:
+        Nothing; the redirection ends with the block.
+    """
     sys.stderr.flush()
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    original = os.dup(2)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null_device, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(original, 2)
+        os.close(original)
+        os.close(null_device)
 
 
 def import_keras() -> ModuleType:
-    """The `keras` module, its backend loaded and used once, without a word on the terminal."""
+    """Import Keras and its backend, without a message on the terminal.
+
+    Returns:
+        The `keras` module, its devices set up.
+    """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if "keras" in sys.modules:
@@ -35,5 +43,5 @@ def import_keras() -> ModuleType:
     with silenced_stderr():
         import keras
 
-        keras.ops.add(1.0, 1.0)  # the first operation sets the devices up, which logs too
+        keras.ops.add(1.0, 1.0)  # the first operation sets up the devices, which logs too
     return keras

@@ -1,6 +1,6 @@
-"""Boxes as plain geometry: overlap, clamping, turning, matching.
+"""Boxes: overlap, clamping, turning, matching.
 
-A *box* is (x, y, width, height) in whole pixels; x grows to the right, y downwards; the pixel column
+A *box* is (x, y, width, height) in integer pixels; x grows to the right, y downwards; the pixel column
 x + width is the first one outside.
 """
 
@@ -12,7 +12,15 @@ Box = tuple[int, int, int, int]
 
 
 def iou(a: Sequence[float], b: Sequence[float]) -> float:
-    """Intersection over union of two boxes: 0.0 (apart, or without area) to 1.0 (the same box)."""
+    """Compute the intersection over union of two boxes.
+
+    Args:
+        a: (x, y, width, height).
+        b: (x, y, width, height).
+
+    Returns:
+        0.0 (disjoint, or without area) to 1.0 (the same box).
+    """
     wide = min(a[0] + a[2], b[0] + b[2]) - max(a[0], b[0])
     high = min(a[1] + a[3], b[1] + b[3]) - max(a[1], b[1])
     both = max(wide, 0) * max(high, 0)
@@ -21,7 +29,16 @@ def iou(a: Sequence[float], b: Sequence[float]) -> float:
 
 
 def clamp_box(box: Sequence[int], width: int, height: int) -> Box:
-    """The part of a box inside a picture of `width` × `height`; a side of 0 means that nothing is left."""
+    """Clamp a box to a picture.
+
+    Args:
+        box: (x, y, width, height) in pixels.
+        width: Of the picture.
+        height: Of the picture.
+
+    Returns:
+        The part of the box inside the picture; with a side of 0 where nothing is left.
+    """
     x, y, w, h = box
     left, top = min(max(x, 0), width), min(max(y, 0), height)
     right, bottom = min(max(x + w, left), width), min(max(y + h, top), height)
@@ -29,16 +46,31 @@ def clamp_box(box: Sequence[int], width: int, height: int) -> Box:
 
 
 def grow_box(box: Sequence[int], margin: float) -> Box:
-    """A box with `margin` × its width added left and right, `margin` × its height above and below."""
+    """Grow a box on all sides.
+
+    Args:
+        box: (x, y, width, height) in pixels.
+        margin: The share of the width added left and right, and of the height above and below.
+
+    Returns:
+        The larger box; it may reach outside the picture.
+    """
     x, y, w, h = box
     dx, dy = round(w * margin), round(h * margin)
     return int(x - dx), int(y - dy), int(w + 2 * dx), int(h + 2 * dy)
 
 
 def turn_box(box: Sequence[int], orientation: int, width: int, height: int) -> Box:
-    """A box drawn on a picture as stored (`width` × `height`), moved to the picture turned by EXIF.
+    """Move a box from a picture as stored to the picture turned as its EXIF says.
 
-    `orientation` is EXIF's number 1 to 8 (Exif 2.3, tag 0x0112); any other number leaves the box as it is.
+    Args:
+        box: (x, y, width, height) in pixels of the stored picture.
+        orientation: EXIF's number 1 to 8 (Exif 2.3, tag 0x0112); any other number leaves the box as it is.
+        width: Of the stored picture.
+        height: Of the stored picture.
+
+    Returns:
+        The box in the turned picture.
     """
     x, y, w, h = box
     right, bottom = width - x - w, height - y - h  # the distances from the other two edges
@@ -51,13 +83,20 @@ def turn_box(box: Sequence[int], orientation: int, width: int, height: int) -> B
         7: (bottom, right, h, w),
         8: (y, right, h, w),
     }
-    return tuple(int(v) for v in turned.get(orientation, (x, y, w, h)))
+    x, y, w, h = turned.get(orientation, (x, y, w, h))
+    return int(x), int(y), int(w), int(h)
 
 
 def match_boxes(truth: Sequence, found: Sequence, least: float = 0.5) -> list[tuple[int, int, float]]:
-    """Pairs (index in truth, index in found, IoU), each box used once, the best overlap first.
+    """Match true boxes with found ones, each box used once, the best overlap first.
 
-    Pairs below `least` do not count; 0.5 is the threshold of the PASCAL VOC challenge (Everingham 2010).
+    Args:
+        truth: The true boxes.
+        found: The boxes found.
+        least: The smallest IoU of a match; 0.5 is that of the PASCAL VOC challenge (Everingham et al. 2010).
+
+    Returns:
+        (index in `truth`, index in `found`, IoU) per match.
     """
     pairs = [(iou(t, f), i, j) for i, t in enumerate(truth) for j, f in enumerate(found)]
     pairs = sorted((p for p in pairs if p[0] >= least and p[0] > 0), key=lambda p: (-p[0], p[1], p[2]))
@@ -71,10 +110,16 @@ def match_boxes(truth: Sequence, found: Sequence, least: float = 0.5) -> list[tu
 
 
 def score_boxes(truth: Mapping[str, Sequence], found: Mapping[str, Sequence], least: float = 0.5) -> dict:
-    """How well found boxes fit the true ones, over all pictures of `truth` (picture name to boxes).
+    """Count how well found boxes fit the true ones, over all pictures.
 
-    Gives hits, false_hits, missed (counts) and precision, recall (0 to 1; nan where nothing was found, or
-    nothing was there to find).
+    Args:
+        truth: Picture name to its true boxes.
+        found: Picture name to the boxes found; pictures that are not in `truth` do not count.
+        least: The smallest IoU of a match.
+
+    Returns:
+        `hits`, `false_hits`, `missed` (counts), `precision` and `recall` (0 to 1; NaN where nothing was found, or
+        there was nothing to find).
     """
     hits = sum(len(match_boxes(boxes, found.get(name, ()), least)) for name, boxes in truth.items())
     n_truth = sum(len(boxes) for boxes in truth.values())

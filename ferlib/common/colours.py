@@ -1,4 +1,4 @@
-"""A colour for each class, told apart by colour-blind readers, and the letters that stand out on it."""
+"""One colour per class, distinguishable for colour-blind readers, and the text colour that is readable on it."""
 
 from __future__ import annotations
 
@@ -17,24 +17,46 @@ EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
     "contempt": (251, 175, 228),
     "rest": (202, 145, 97),
 }
-"""RGB, from seaborn's "colorblind" palette; the name always stands beside the colour."""
+"""RGB, from seaborn's "colorblind" palette; figures always name the class beside its colour."""
 
 
 _DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
 
 
 def colour_of(emotion: str) -> tuple[int, int, int]:
-    """The colour of a class, RGB; gray for a name without one."""
+    """Look up the colour of a class.
+
+    Args:
+        emotion: The class name.
+
+    Returns:
+        RGB, 0 to 255; gray for a name without a colour.
+    """
     return EMOTION_COLOURS.get(emotion, EMOTION_COLOURS["neutral"])
 
 
 def ink_on(colour: Sequence[int]) -> tuple[int, int, int]:
-    """Dark or light letters, whichever stands out more on a colour (contrast as WCAG 2 defines it)."""
+    """Choose dark or light text for a background, whichever has more contrast (WCAG 2).
+
+    Args:
+        colour: The background, RGB, 0 to 255.
+
+    Returns:
+        The text colour, RGB, 0 to 255.
+    """
     return max((_DARK, _LIGHT), key=lambda ink: contrast(ink, colour))
 
 
 def contrast(first: Sequence[int], second: Sequence[int]) -> float:
-    """WCAG 2's contrast ratio of two RGB colours, 1 to 21; letters need 4.5."""
+    """Compute WCAG 2's contrast ratio of two colours.
+
+    Args:
+        first: RGB, 0 to 255.
+        second: RGB, 0 to 255.
+
+    Returns:
+        1 to 21; text needs 4.5.
+    """
     high, low = sorted((_luminance(first), _luminance(second)), reverse=True)
     return (high + 0.05) / (low + 0.05)
 

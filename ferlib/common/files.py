@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside and renamed."""
+"""Complete files or none: written to a temporary file and renamed."""
 
 import os
 from collections.abc import Iterator
@@ -8,10 +8,14 @@ from pathlib import Path
 
 @contextmanager
 def whole(path: str | os.PathLike) -> Iterator[Path]:
-    """Give a hidden path beside `path` to write to; it takes its place when the block ends well.
+    """Write a file through a temporary one, which replaces it when the block ends without an error.
 
-    An older file stays until then, and stays when the block raises. The suffix is kept, because
-    many writers choose the format by it.
+    Args:
+        path: The file to write. An older file stays until the block ends, and stays if the block raises.
+
+    Yields:
+        A hidden path in the same folder to write to. It has the same suffix, because many writers choose the
+        format by it.
     """
     path = Path(path)
     part = path.with_name(f".{path.stem}.part{path.suffix}")
@@ -23,7 +27,12 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text, whole or not at all; the folder is made where it is missing."""
+    """Write a UTF-8 text file through a temporary one.
+
+    Args:
+        path: The file to write; missing folders are created.
+        text: Its content.
+    """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:

@@ -1,8 +1,7 @@
 """Class sets and their order: the only place where one order of labels becomes another.
 
-FER2013 numbers its classes in an order of its own (neutral is 6), folders sort by the alphabet
-(neutral is 4), and smaller tasks use a part of the classes. A class set is a tuple of names; a
-label is an index into it.
+FER2013 numbers its classes in an order of its own (neutral is 6), folders sort alphabetically (neutral is 4), and
+smaller tasks use some of the classes. A class set is a tuple of names; a label is an index into it.
 """
 
 from collections.abc import Sequence
@@ -21,10 +20,10 @@ EIGHT = (*SEVEN, "contempt")
 """FER+'s eight: FER2013's seven and contempt, so that the first seven keep their numbers."""
 
 REST = "rest"
-"""In a two-class set: every emotion but the other class."""
+"""In a set of two: every emotion except the other class."""
 
 TOGETHER = "+"
-"""Stands between emotions that one class counts together: `happy+surprise`."""
+"""Joins emotions that are one class: `happy+surprise`."""
 
 _NAMED_SETS = {"eight": EIGHT, "seven": SEVEN, "six": SIX, "8": EIGHT, "7": SEVEN, "6": SIX}
 
@@ -40,7 +39,18 @@ _ALIASES = {
 
 
 def canonical(name: str, known: Sequence[str] = EIGHT) -> str:
-    """FER2013's name of an emotion: `"Happiness"` gives `"happy"`; LabelError for one that is not `known`."""
+    """Look up FER2013's name of an emotion: `"Happiness"` is `"happy"`.
+
+    Args:
+        name: Any common name, in any case.
+        known: The names that are allowed.
+
+    Returns:
+        The name as FER2013 spells it.
+
+    Raises:
+        LabelError: The name is not known.
+    """
     key = str(name).strip().lower()
     key = _ALIASES.get(key, key)
     if key not in known:
@@ -49,12 +59,19 @@ def canonical(name: str, known: Sequence[str] = EIGHT) -> str:
 
 
 def emotions_of(class_name: str) -> tuple[str, ...]:
-    """The emotions of a class of a set: one, or those of a group. `rest` has no list of its own: ()."""
+    """List the emotions of a class.
+
+    Args:
+        class_name: A class of a set: one emotion, or a group such as `happy+surprise`.
+
+    Returns:
+        The emotions; () for `rest`.
+    """
     return () if class_name == REST else tuple(class_name.split(TOGETHER))
 
 
 def _class(text: str) -> str:
-    """A class as it is written in a set; the emotions of a group stand in FER2013's order."""
+    """A class as a set spells it; the emotions of a group are in FER2013's order."""
     if str(text).strip().lower() == REST:
         return REST
     if "=" in str(text):
@@ -67,12 +84,18 @@ def _class(text: str) -> str:
 
 
 def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
-    """The class names that a `CLASSES` parameter stands for.
+    """Parse a class set.
 
-    `classes` is `"eight"`, `"seven"`, `"six"`, or two or more classes as a list or with commas between:
-    `"happy,neutral"` keeps the rows of these two, `"happy,rest"` sets happy against all others,
-    `"happy+surprise,angry+sad"` counts two emotions as one class each.
-    The order given is the order of the labels. Raises LabelError for unknown or repeated names.
+    Args:
+        classes: `"eight"`, `"seven"`, `"six"`, or two or more classes as a list or separated by commas:
+            `"happy,neutral"` keeps the rows of these two, `"happy,rest"` is happy against all others,
+            `"happy+surprise,angry+sad"` has two emotions in each class.
+
+    Returns:
+        The class names; their order is the order of the labels.
+
+    Raises:
+        LabelError: A name is unknown or repeated, or there are fewer than two classes.
     """
     if isinstance(classes, str) and classes.strip().lower() in _NAMED_SETS:
         return _NAMED_SETS[classes.strip().lower()]
@@ -87,14 +110,19 @@ def parse_classes(classes: str | Sequence[str]) -> tuple[str, ...]:
     emotions = [emotion for name in names for emotion in emotions_of(name) or (REST,)]
     twice = [emotion for emotion in EIGHT if emotions.count(emotion) > 1]
     if twice or emotions.count(REST) > 1:
-        raise LabelError(f"a class stands twice in {classes!r}: {', '.join(twice) or REST}")
+        raise LabelError(f"a class is repeated in {classes!r}: {', '.join(twice) or REST}")
     return names
 
 
 def label_of(emotion: str, class_names: Sequence[str]) -> int | None:
-    """The label of an emotion in a class set, or None where the set leaves that emotion out.
+    """Find the label of an emotion in a class set.
 
-    Disgust counts as angry in the set of SIX, in any order. Raises LabelError for an unknown emotion.
+    Args:
+        emotion: The emotion. Disgust counts as angry in the set of SIX, in any order.
+        class_names: The class set.
+
+    Returns:
+        The label; None where the set leaves that emotion out.
     """
     name = emotion if emotion == REST else canonical(emotion)
     names = tuple(class_names)
@@ -111,10 +139,19 @@ def label_of(emotion: str, class_names: Sequence[str]) -> int | None:
 
 
 def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]) -> np.ndarray:
-    """Labels of one class set as labels of another: int64 of the same shape, -1 for a row left out.
+    """Map the labels of one class set to those of another.
 
-    Raises LabelError for a label outside `from_names`, and where a set has classes that the other
-    cannot tell apart (from `happy, rest` or `happy+surprise, sad` there is no way back to seven).
+    Args:
+        labels: Integers of any shape, indices into `from_names`.
+        from_names: The class set of the labels.
+        to_names: The class set to map to.
+
+    Returns:
+        int64 of the same shape; -1 where the new set leaves an emotion out.
+
+    Raises:
+        LabelError: A label is outside `from_names`, or the new set separates what the old one joins (there is no
+            way back from `happy, rest` or `happy+surprise, sad` to seven classes).
     """
     labels = _whole_numbers(labels)
     bad = labels[(labels < 0) | (labels >= len(from_names))]
@@ -122,17 +159,17 @@ def map_labels(labels: np.ndarray, from_names: Sequence[str], to_names: Sequence
         raise LabelError(
             f"label {int(bad.flat[0])} is outside 0..{len(from_names) - 1} ({', '.join(from_names)})"
         )
-    known, wanted = ({e for n in names for e in emotions_of(n)} for names in (from_names, to_names))
-    if REST in from_names and not wanted <= known:
+    sources, targets = ({e for n in names for e in emotions_of(n)} for names in (from_names, to_names))
+    if REST in from_names and not targets <= sources:
         raise LabelError(f"'rest' of {', '.join(from_names)} cannot be told apart into {', '.join(to_names)}")
     merged = label_of("disgust", to_names) == label_of("angry", to_names)
-    if _is_six(from_names) and "disgust" in wanted and not merged:
+    if _is_six(from_names) and "disgust" in targets and not merged:
         raise LabelError("six classes count disgust as angry; they cannot be told apart again")
     return np.array([_one_label(name, to_names) for name in from_names])[labels]
 
 
 def _one_label(class_name: str, to_names: Sequence[str]) -> int:
-    """Where a class of another set goes, or -1; LabelError for a group whose emotions part ways."""
+    """The label of another set's class, or -1; LabelError for a group whose emotions would be separated."""
     found = {label_of(emotion, to_names) for emotion in emotions_of(class_name) or (REST,)}
     if len(found) > 1:
         raise LabelError(f"{class_name!r} cannot be told apart into {', '.join(to_names)}")
@@ -143,11 +180,19 @@ def _one_label(class_name: str, to_names: Sequence[str]) -> int:
 def pick_probabilities(
     probabilities: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]
 ) -> np.ndarray:
-    """Columns of `to_names` from rows of probabilities over `from_names`, scaled to a sum of one.
+    """Map rows of probabilities from one class set to another.
 
-    (n, len(from_names)) in, float64 (n, len(to_names)) out. A merged class (rest, or angry of SIX)
-    gets the sum of its parts; classes left out are dropped. Raises LabelError where a class of
-    `to_names` has no source.
+    Args:
+        probabilities: (n, len(from_names)).
+        from_names: The class set of the columns.
+        to_names: The class set to map to.
+
+    Returns:
+        float64 (n, len(to_names)), each row scaled to a sum of one. A merged class (rest, or angry of SIX) gets
+        the sum of its parts; classes that the new set leaves out are dropped.
+
+    Raises:
+        LabelError: The shape does not fit, or a class of `to_names` has no source.
     """
     probabilities = np.asarray(probabilities, dtype=np.float64)
     if probabilities.ndim != 2 or probabilities.shape[1] != len(from_names):
@@ -180,5 +225,12 @@ def _whole_numbers(labels: np.ndarray) -> np.ndarray:
 
 
 def alphabetical(class_names: Sequence[str]) -> tuple[str, ...]:
-    """The order in which folders named after the classes are listed (Keras' order)."""
+    """Sort class names alphabetically, as Keras lists folders named after the classes.
+
+    Args:
+        class_names: The names.
+
+    Returns:
+        The names in alphabetical order.
+    """
     return tuple(sorted(class_names))

@@ -1,11 +1,16 @@
-"""Where things lie: the repository, its shipped bundles, and the work folders of a run."""
+"""Paths: the repository, the shipped bundles, and the work folders of a run."""
 
 import os
 from pathlib import Path
 
 
 def repository() -> Path:
-    """The checkout: the first folder with notebooks/ and pyproject.toml above the current one, or above ferlib."""
+    """Find the checkout.
+
+    Returns:
+        The first folder with notebooks/ and pyproject.toml above the current one, or above ferlib; else the
+        current one.
+    """
     here = Path.cwd()
     for folder in (here, *here.parents, *Path(__file__).resolve().parents):
         if (folder / "notebooks").is_dir() and (folder / "pyproject.toml").is_file():
@@ -14,24 +19,43 @@ def repository() -> Path:
 
 
 def data_work() -> Path:
-    """The data folder of a run: `$FERLIB_WORK/data`, else `data/work` of the repository."""
+    """Find the data folder of a run.
+
+    Returns:
+        `$FERLIB_WORK/data`, else `data/work` of the repository.
+    """
     root = os.environ.get("FERLIB_WORK")
     return Path(root) / "data" if root else repository() / "data" / "work"
 
 
 def models_work() -> Path:
-    """The models folder of a run: `$FERLIB_WORK/models`, else `models/work` of the repository."""
+    """Find the models folder of a run.
+
+    Returns:
+        `$FERLIB_WORK/models`, else `models/work` of the repository.
+    """
     root = os.environ.get("FERLIB_WORK")
     return Path(root) / "models" if root else repository() / "models" / "work"
 
 
 def shipped_bundle(name: str = "fer2013") -> Path:
-    """A model that comes with the repository."""
+    """Find a model that ships with the repository.
+
+    Args:
+        name: The bundle's name.
+
+    Returns:
+        Its folder, whether or not it exists.
+    """
     return repository() / "models" / name
 
 
 def leaderboard_folders() -> list[Path]:
-    """Folders of the models on this repository's leaderboard: what was measured of them, not the models."""
+    """List the folders of the leaderboard's rows: what was measured, not the models.
+
+    Returns:
+        The shipped bundle, then the folders in models/leaderboard.
+    """
     return [
         shipped_bundle(),
         *sorted(path for path in shipped_bundle("leaderboard").iterdir() if path.is_dir()),
@@ -39,7 +63,14 @@ def leaderboard_folders() -> list[Path]:
 
 
 def shown(path: str | os.PathLike) -> str:
-    """A path as a notebook may print it: relative to the work or repository folder, never a machine's own."""
+    """Shorten a path to what a notebook may print.
+
+    Args:
+        path: Any path.
+
+    Returns:
+        The path relative to the work folders or the repository, never with the folders of this machine.
+    """
     path = Path(path).resolve()
     for root, prefix in ((data_work(), "data/work"), (models_work(), "models/work"), (repository(), "")):
         root = root.resolve()

@@ -1,26 +1,35 @@
-"""Faces in a picture: find them with a Haar cascade or with YuNet. Cutting them out: `ferlib.annotate.crop`."""
+"""Find the faces of a picture, with YuNet or with one of OpenCV's Haar cascades."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import cv2
 import numpy as np
 
 from ferlib.common.boxes import Box
-from ferlib.common.errors import BadInputError, FerlibError, logger
+from ferlib.common.errors import BadInputError, FerlibError, check_choice, logger
 from ferlib.common.images import to_gray
-from ferlib.detect.yunet import YuNet, model_file
+from ferlib.detect.yunet import YuNet, local_model_file, model_file
 
-Detector = cv2.CascadeClassifier | YuNet
-"""What `load_detector` gives and `detect_faces` takes. It must not be shared between threads."""
+Detector: TypeAlias = cv2.CascadeClassifier | YuNet
+"""What `load_detector` returns and `detect_faces` takes. It must not be shared between threads."""
 
 
 def load_detector(name: str = "auto") -> Detector:
-    """A face detector by name: `"yunet"`, or a Haar cascade as in `load_cascade`.
+    """Load a face detector. Load it once and pass it on: reading its file takes longer than a picture.
 
-    `"auto"` is YuNet where its model file is there or can be fetched (see `yunet.model_file`), else Haar
-    `frontalface_default`, with a warning. Load it once and pass it on. Raises BadInputError for
-    an unknown name, and for a file in `FERLIB_YUNET` that is no such model; FerlibError where `"yunet"` was
-    asked for and cannot be had.
+    Args:
+        name: `"yunet"`; a Haar cascade's name as in `load_cascade`; or `"auto"`, which is YuNet where its model
+            file is there or can be downloaded (see `yunet.model_file`), else the Haar cascade
+            `frontalface_default`, with a warning.
+
+    Returns:
+        The detector.
+
+    Raises:
+        BadInputError: The name is unknown, or `FERLIB_YUNET` names a file that is not a YuNet model.
+        FerlibError: `"yunet"` was asked for and its model is not available.
     """
     if name not in ("auto", "yunet"):
         return load_cascade(name)
@@ -36,42 +45,60 @@ def load_detector(name: str = "auto") -> Detector:
 
 
 def default_detector() -> Detector:
-    """YuNet where its model file is there, else Haar `frontalface_default`; nothing is fetched."""
-    file = model_file(fetch=False)
+    """Load YuNet where its model file is there, else the Haar cascade `frontalface_default`.
+
+    Returns:
+        The detector. Nothing is downloaded.
+    """
+    file = local_model_file()
     return load_cascade() if file is None else YuNet(file)
 
 
 def load_cascade(name: str = "frontalface_default") -> cv2.CascadeClassifier:
-    """One of the cascades that come with OpenCV, by its name with or without `haarcascade_` and `.xml`.
+    """Load one of the cascades that come with OpenCV.
 
-    Load it once and pass it on: reading the file takes longer than a picture. Raises BadInputError for an
-    unknown name.
+    Args:
+        name: The cascade's name, with or without `haarcascade_` and `.xml`.
+
+    Returns:
+        The cascade.
+
+    Raises:
+        BadInputError: OpenCV has no cascade of that name.
     """
     folder = Path(cv2.data.haarcascades)
     short = str(name).removeprefix("haarcascade_").removesuffix(".xml")
     known = sorted(file.stem.removeprefix("haarcascade_") for file in folder.glob("haarcascade_*.xml"))
     if short not in known:
-        faces = [each for each in known if "face" in each and "cat" not in each]
-        raise BadInputError(f"no cascade named {name!r}; for faces there are {', '.join(faces)}")
+        check_choice("face detector", name, ["yunet", *(each for each in known if "face" in each)])
     return cv2.CascadeClassifier(str(folder / f"haarcascade_{short}.xml"))
 
 
 def detect_faces(
     image: np.ndarray,
-    cascade: Detector | str | None = None,
+    detector: Detector | str | None = None,
     scale_factor: float | None = None,
     min_neighbors: int | None = None,
     min_size: tuple[int, int] = (30, 30),
 ) -> list[Box]:
-    """The boxes of the faces in a picture (uint8 RGB or gray), largest first; no face is an empty list.
+    """Find the faces of a picture.
 
-    `cascade`: a detector from `load_detector` or its name. Without one, YuNet where its model file is there
-    (nothing is fetched), else Haar `frontalface_default`; also that one where a setting of Haar is given.
-    `min_size` = (width, height) in pixels, of the smallest face that counts.
+    The Haar cascade (P. Viola and M. Jones, "Rapid object detection using a boosted cascade of simple features",
+    2001) slides a window over the picture, which shrinks from level to level.
 
-    The Haar cascade of P. Viola and M. Jones (2001): a window slides over the picture, which shrinks by
-    `scale_factor` (over 1; default 1.1) from level to level; `min_neighbors` overlapping hits make one face
-    (default 5; 0: every hit is given). YuNet has neither. Raises BadInputError for settings that make no sense.
+    Args:
+        image: uint8 (height, width, 3) RGB, or (height, width) gray.
+        detector: A detector from `load_detector`, or its name. Without one: YuNet where its model file is there,
+            else Haar `frontalface_default`; also that one where a setting of Haar cascades is given.
+        scale_factor: For Haar: how much the picture shrinks per level, over 1; default 1.1.
+        min_neighbors: For Haar: how many overlapping hits make one face; default 5; with 0 every hit is returned.
+        min_size: (width, height) of the smallest face that counts, in pixels.
+
+    Returns:
+        The boxes (x, y, width, height) in pixels, largest first; an empty list where there is no face.
+
+    Raises:
+        BadInputError: A setting is out of range, or a setting of Haar cascades is given with YuNet.
     """
     haar_settings = scale_factor is not None or min_neighbors is not None
     scale_factor = 1.1 if scale_factor is None else scale_factor
@@ -81,32 +108,38 @@ def detect_faces(
             f"scale_factor {scale_factor}, min_neighbors {min_neighbors}, min_size {min_size}: "
             "the first must be over 1, the others 0 or more"
         )
-    if cascade is None:
-        cascade = load_cascade() if haar_settings else default_detector()
-    elif isinstance(cascade, str):
-        cascade = load_detector(cascade)
-    if isinstance(cascade, YuNet):
+    if detector is None:
+        detector = load_cascade() if haar_settings else default_detector()
+    loaded = load_detector(detector) if isinstance(detector, str) else detector
+    if isinstance(loaded, YuNet):
         if haar_settings:
             raise BadInputError(
                 "scale_factor and min_neighbors are settings of Haar cascades; YuNet has none"
             )
-        boxes = cascade.detect(image, min_size)
-    else:
-        found = cascade.detectMultiScale(
-            to_gray(image), scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=tuple(min_size)
-        )
-        boxes = [tuple(int(value) for value in box) for box in found]
-    return sorted(boxes, key=_largest_first)
+        return [box for box, _ in score_faces(image, loaded, min_size)]
+    found = loaded.detectMultiScale(
+        to_gray(image), scaleFactor=scale_factor, minNeighbors=min_neighbors, minSize=tuple(min_size)
+    )
+    return sorted(((int(x), int(y), int(w), int(h)) for x, y, w, h in found), key=_largest_first)
 
 
 def score_faces(
     image: np.ndarray, detector: Detector, min_size: tuple[int, int] = (30, 30)
 ) -> list[tuple[Box, float | None]]:
-    """As `detect_faces`, each box with the detector's score, 0 to 1; Haar gives None."""
+    """Find the faces of a picture, each with the detector's score.
+
+    Args:
+        image: uint8 (height, width, 3) RGB, or (height, width) gray.
+        detector: A detector from `load_detector`.
+        min_size: (width, height) of the smallest face that counts, in pixels.
+
+    Returns:
+        (box, score) per face, largest first. The score is 0 to 1; None for a Haar cascade.
+    """
     if isinstance(detector, YuNet):
-        return sorted(detector.scored(image, min_size), key=lambda found: _largest_first(found[0]))
+        return sorted(detector.detect(image, min_size), key=lambda found: _largest_first(found[0]))
     return [(box, None) for box in detect_faces(image, detector, min_size=min_size)]
 
 
-def _largest_first(box: Box) -> tuple[int, ...]:
+def _largest_first(box: Sequence[int]) -> tuple[int, ...]:
     return -box[2] * box[3], box[1], box[0], box[2]

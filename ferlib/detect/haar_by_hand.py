@@ -1,6 +1,6 @@
-"""A Haar cascade taken apart: OpenCV's cascade file evaluated in numpy, stage by stage.
+"""A Haar cascade by hand: OpenCV's cascade file evaluated in numpy, stage by stage.
 
-For the lesson, not for speed; `faces.detect_faces` is the detector. The method is that of P. Viola and
+For the lesson, not for speed; `detector.detect_faces` is the detector. The method is that of P. Viola and
 M. Jones, "Rapid Object Detection using a Boosted Cascade of Simple Features", CVPR 2001.
 """
 
@@ -17,10 +17,16 @@ from ferlib.common.errors import BadInputError
 
 @dataclass(frozen=True)
 class Stump:
-    """One weak classifier: a feature's value against a threshold gives one of two votes.
+    """One weak classifier: the value of a feature is compared with a threshold and gives one of two votes.
 
-    `rectangles`: int (r, 4) x, y, width, height in the window; `weights`: float (r,), one a rectangle; the
-    value is the weighted sum of the rectangles' pixel sums, divided by the window's contrast.
+    The value is the weighted sum of the rectangles' pixel sums, divided by the window's contrast.
+
+    Attributes:
+        rectangles: int (r, 4): x, y, width, height in the window.
+        weights: float (r,): one per rectangle.
+        threshold: What the value is compared with.
+        below: The vote of a value below the threshold.
+        above: The vote of any other value.
     """
 
     rectangles: np.ndarray
@@ -32,58 +38,99 @@ class Stump:
 
 @dataclass(frozen=True)
 class Stage:
-    """A sum of votes: a window whose sum is below `threshold` is no face and is looked at no more."""
+    """A sum of votes: a window whose sum is below the threshold is rejected.
+
+    Attributes:
+        stumps: The weak classifiers that vote.
+        threshold: The smallest sum of votes that passes.
+    """
 
     stumps: tuple[Stump, ...]
     threshold: float
 
 
 def read_stages(name: str = "frontalface_default") -> list[Stage]:
-    """The stages of one of OpenCV's cascades of stumps over windows of 24×24 pixels, first to last.
+    """Read one of OpenCV's cascades of stumps over windows of 24×24 pixels.
 
-    Raises BadInputError for an unknown name, and for a cascade of deeper trees or tilted features
-    (`frontalface_alt2` is one).
+    Args:
+        name: The cascade's name, without `haarcascade_` and `.xml`.
+
+    Returns:
+        The stages, first to last.
+
+    Raises:
+        BadInputError: The name is unknown, or the cascade has deeper trees or tilted features
+            (`frontalface_alt2` has).
     """
     file = Path(cv2.data.haarcascades) / f"haarcascade_{Path(name).name}.xml"
     if not file.is_file():
         raise BadInputError(f"no cascade named {name!r} comes with OpenCV; try 'frontalface_default'")
-    root = ET.parse(file).getroot().find("cascade")
+    root = ET.parse(file).getroot()
     features = []
-    for feature in root.find("features"):
+    for feature in root.iterfind("cascade/features/_"):
         if feature.findtext("tilted", "0").strip() == "1":
             raise BadInputError(f"cascade {name!r} has tilted features; try 'frontalface_default'")
-        table = np.array([rect.text.replace(",", " ").split() for rect in feature.find("rects")], np.float64)
+        rows = [(rect.text or "").replace(",", " ").split() for rect in feature.iterfind("rects/_")]
+        table = np.array(rows, np.float64)
         features.append((table[:, :4].astype(int), table[:, 4]))
     stages = []
-    for stage in root.find("stages"):
+    for stage in root.iterfind("cascade/stages/_"):
         stumps = []
-        for weak in stage.find("weakClassifiers"):
-            node = weak.findtext("internalNodes").split()
+        for weak in stage.iterfind("weakClassifiers/_"):
+            node = weak.findtext("internalNodes", "").split()
             if len(node) != 4:
                 raise BadInputError(f"cascade {name!r} votes by trees, not stumps; try 'frontalface_default'")
-            below, above = map(float, weak.findtext("leafValues").split())
+            below, above = map(float, weak.findtext("leafValues", "").split())
             stumps.append(Stump(*features[int(node[2])], float(node[3]), below, above))
-        stages.append(Stage(tuple(stumps), float(stage.findtext("stageThreshold"))))
+        stages.append(Stage(tuple(stumps), float(stage.findtext("stageThreshold", ""))))
     return stages
 
 
 def integral(gray: np.ndarray) -> np.ndarray:
-    """The integral image: int64 (h + 1, w + 1); entry (y, x) sums the pixels above and left of it."""
+    """Compute the integral image.
+
+    Args:
+        gray: (height, width), integers.
+
+    Returns:
+        int64 (height + 1, width + 1); entry (y, x) is the sum of the pixels above and left of it.
+    """
     sums = np.zeros((gray.shape[0] + 1, gray.shape[1] + 1), np.int64)
     sums[1:, 1:] = gray.astype(np.int64).cumsum(axis=0).cumsum(axis=1)
     return sums
 
 
-def rectangle_sum(sums: np.ndarray, x, y, width, height):
-    """The sum of the pixels in a rectangle, by four look-ups in an integral image; x and y may be arrays."""
+def rectangle_sum(
+    sums: np.ndarray, x: int | np.ndarray, y: int | np.ndarray, width: int, height: int
+) -> np.ndarray:
+    """Sum the pixels of a rectangle with four look-ups.
+
+    Args:
+        sums: An integral image from `integral`.
+        x: Left edge, or an array of left edges.
+        y: Upper edge, or an array of upper edges.
+        width: Of the rectangle, in pixels.
+        height: Of the rectangle, in pixels.
+
+    Returns:
+        The sum, or one per entry of `x` and `y`.
+    """
     return sums[y + height, x + width] - sums[y, x + width] - sums[y + height, x] + sums[y, x]
 
 
 def survivors(gray: np.ndarray, stages: list[Stage], step: int = 2) -> list[np.ndarray]:
-    """The 24×24 windows of one gray picture that are left before the first stage and after each one.
+    """Find the 24×24 windows of a picture that survive each stage.
 
-    A list of len(stages) + 1 arrays, int (n, 2): x, y of the windows' upper left corners, at first every
-    `step` pixels. As in OpenCV, a window's contrast is the standard deviation of its inner 22×22 pixels.
+    As in OpenCV, a window's contrast is the standard deviation of its inner 22×22 pixels.
+
+    Args:
+        gray: uint8 (height, width).
+        stages: The stages from `read_stages`.
+        step: Distance of neighbouring windows, in pixels.
+
+    Returns:
+        len(stages) + 1 arrays, int (n, 2): x, y of the upper left corners of all windows, and of those that
+        are left after each stage.
     """
     height, width = gray.shape
     ys, xs = np.mgrid[0 : max(height - 23, 0) : step, 0 : max(width - 23, 0) : step]
@@ -108,10 +155,21 @@ def survivors(gray: np.ndarray, stages: list[Stage], step: int = 2) -> list[np.n
 
 
 def pyramid(width: int, height: int, scale_factor: float = 1.1, smallest: int = 24) -> list[tuple]:
-    """The levels of the scale pyramid: (how much smaller, width, height of the shrunken picture).
+    """Compute the levels of the scale pyramid.
 
     The window stays 24×24; the picture shrinks by `scale_factor` until the window no longer fits.
-    `smallest`: the least side of a face in pixels.
+
+    Args:
+        width: Of the picture, in pixels.
+        height: Of the picture, in pixels.
+        scale_factor: How much the picture shrinks per level, over 1.
+        smallest: The side of the smallest face, in pixels.
+
+    Returns:
+        (factor by which the picture is smaller, its width, its height) per level.
+
+    Raises:
+        BadInputError: `scale_factor` is 1 or less.
     """
     if not scale_factor > 1:
         raise BadInputError(f"scale_factor {scale_factor} must be over 1")
@@ -126,11 +184,18 @@ def pyramid(width: int, height: int, scale_factor: float = 1.1, smallest: int = 
 def all_survivors(
     gray: np.ndarray, stages: list[Stage], scale_factor: float = 1.1, smallest: int = 30
 ) -> list[list[Box]]:
-    """The boxes, in the picture's pixels, that are left over all levels of the pyramid, stage by stage.
+    """Find the windows that survive each stage, over all levels of the pyramid.
 
-    A list of len(stages) + 1 lists; the last one holds what OpenCV gives with
-    `min_neighbors=0`, and a few more: OpenCV also passes over the neighbour of a window that falls in the
-    first stage.
+    Args:
+        gray: uint8 (height, width).
+        stages: The stages from `read_stages`.
+        scale_factor: How much the picture shrinks per level, over 1.
+        smallest: The side of the smallest face, in pixels.
+
+    Returns:
+        len(stages) + 1 lists of boxes (x, y, width, height) in pixels of the picture. The last one has what
+        OpenCV returns with `min_neighbors=0`, and a few more: OpenCV also skips the neighbour of a window that
+        is rejected by the first stage.
     """
     height, width = gray.shape
     left: list[list] = [[] for _ in range(len(stages) + 1)]

@@ -1,6 +1,7 @@
-"""YuNet, a small convolutional network that finds faces: W. Wu, H. Peng, S. Yu, "YuNet: A Tiny
-Millisecond-level Face Detector", Machine Intelligence Research 20 (2023). OpenCV runs it; its model file
-is part of the OpenCV zoo (MIT licence).
+"""YuNet, a small convolutional network that finds faces; OpenCV runs it.
+
+W. Wu, H. Peng, S. Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023).
+The model file is part of the OpenCV zoo (MIT licence).
 """
 
 import os
@@ -21,42 +22,61 @@ ADDRESS = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_
 SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
 
 SCORE = 0.7
-"""Faces of a lower score do not count. On 154 real photographs each face scored at least this."""
-_LEAST_SIDE = 32  # of an input that is a pixel high, OpenCV's reading of the network is not even finite
-_OVERLAP, _MOST = (
-    0.3,
-    5000,
-)  # OpenCV's own values: boxes that overlap more are one, candidates kept before that
+"""Faces with a lower score do not count. On 154 real photographs every face scored at least this."""
+_LEAST_SIDE = 32  # for an input one pixel high, the numbers that OpenCV returns are not even finite
+_OVERLAP = 0.3  # OpenCV's default: boxes that overlap more are one face
+_CANDIDATES = 5000  # OpenCV's default: boxes kept before that
 
 _LONGEST, _FINEST, _SEEN = 320, 1280, 24
-"""YuNet misses faces that are large in its input: of 60 portraits none at 320 pixels, 17 at 640, all at 1280.
-It misses small ones below some 20 pixels. So it looks once at 320 pixels, and where `min_size` asks for faces
+"""YuNet misses faces that are large in its input (of 60 portraits none at 320 pixels, 17 at 640, all at 1280)
+and small ones below about 20 pixels. So the picture is shown at 320 pixels, and where `min_size` asks for faces
 that are under 24 pixels there, once more at the size that shows them at 24, up to 1280."""
 
 
-def model_file(fetch: bool = True) -> Path | None:
-    """The file of the network: the one in `FERLIB_YUNET`; else the one in the user's cache.
+def model_file() -> Path:
+    """Find the file of the network, or download it into the user's cache; pooch compares its SHA-256.
 
-    It is fetched into the cache once, by pooch, which compares its SHA-256; FerlibError where that fails. With
-    `fetch=False` nothing is fetched: None where no file is there. Raises BadInputError where `FERLIB_YUNET`
-    names no file.
+    Returns:
+        The path.
+
+    Raises:
+        BadInputError: `FERLIB_YUNET` names a file that does not exist.
+        FerlibError: The download failed.
+    """
+    import pooch
+
+    file = local_model_file()
+    if file is not None:
+        return file
+    try:
+        folder = pooch.os_cache("ferlib")
+        return Path(pooch.retrieve(ADDRESS, f"sha256:{SHA256}", NAME, folder, downloader=_download))
+    except Exception as error:  # no connection, no right to write, another file than it should be
+        raise FerlibError(
+            f"YuNet's model is not here and could not be downloaded ({type(error).__name__}); {VARIABLE} may name it."
+        ) from error
+
+
+def local_model_file() -> Path | None:
+    """Find the file of the network on this machine: the one in `FERLIB_YUNET`, else the one in the user's cache.
+
+    Returns:
+        The path; None where there is none.
+
+    Raises:
+        BadInputError: `FERLIB_YUNET` names a file that does not exist.
     """
     named = os.environ.get(VARIABLE)
     if named:
         if not Path(named).is_file():
-            raise BadInputError(f"{VARIABLE} names {named}, which is no file; give the path of a YuNet .onnx")
+            raise BadInputError(
+                f"{VARIABLE} names {named}, which does not exist; give the path of a YuNet .onnx"
+            )
         return Path(named)
     import pooch
 
-    folder = pooch.os_cache("ferlib")
-    if not fetch and not (folder / NAME).is_file():
-        return None
-    try:
-        return Path(pooch.retrieve(ADDRESS, f"sha256:{SHA256}", NAME, folder, downloader=_download))
-    except Exception as error:  # no connection, no right to write, another file than it should be
-        raise FerlibError(
-            f"YuNet's model is not here and could not be fetched ({type(error).__name__}); {VARIABLE} may name it."
-        ) from error
+    file = Path(pooch.os_cache("ferlib")) / NAME
+    return file if file.is_file() else None
 
 
 def _download(url: str, output_file: str, pooch: object) -> None:
@@ -68,49 +88,64 @@ def _download(url: str, output_file: str, pooch: object) -> None:
 class YuNet:
     """A loaded YuNet. Load it once: opening the file takes longer than a picture.
 
-    Raises BadInputError for a file that is no such network.
+    Args:
+        file: The model file (.onnx).
+        score: Faces with a lower score do not count, 0 to 1.
+
+    Raises:
+        BadInputError: OpenCV cannot open the file as a YuNet model.
     """
 
-    def __init__(self, file: str | os.PathLike, score: float = SCORE):
+    def __init__(self, file: str | os.PathLike, score: float = SCORE) -> None:
         try:
-            self._network = cv2.FaceDetectorYN.create(str(file), "", (32, 32), score, _OVERLAP, _MOST)
+            self._network = cv2.FaceDetectorYN.create(str(file), "", (32, 32), score, _OVERLAP, _CANDIDATES)
             self._network.detect(np.zeros((32, 32, 3), np.uint8))  # another network fails only here
         except cv2.error as error:
             raise BadInputError(
-                f"{Path(file).name}: no YuNet model that OpenCV {cv2.__version__} opens"
+                f"{Path(file).name}: OpenCV {cv2.__version__} cannot open it as a YuNet model; "
+                "get one from the OpenCV zoo"
             ) from error
 
-    def detect(self, image: np.ndarray, min_size: tuple[int, int] = (30, 30)) -> list[Box]:
-        """Faces of a picture (uint8 RGB or gray) as square boxes, clamped to the picture; see `as_square`."""
-        return [box for box, _ in self.scored(image, min_size)]
+    def detect(self, image: np.ndarray, min_size: tuple[int, int] = (30, 30)) -> list[tuple[Box, float]]:
+        """Find the faces of a picture, as squares.
 
-    def scored(self, image: np.ndarray, min_size: tuple[int, int] = (30, 30)) -> list[tuple[Box, float]]:
-        """As `detect`, each box with its score, 0 to 1."""
+        Args:
+            image: uint8 (height, width, 3) RGB, or (height, width) gray.
+            min_size: (width, height) of the smallest face that counts, in pixels.
+
+        Returns:
+            (box, score) per face: a square as of `as_square`, clamped to the picture, and the score, 0 to 1.
+        """
         image = np.repeat(image[:, :, None], 3, axis=2) if image.ndim == 2 else image
         height, width = image.shape[:2]
-        found = self.faces(image, min(min_size))
+        found = self.detect_landmarks(image, min(min_size))
         boxes = [(clamp_box(as_square(face), width, height), float(face[14])) for face in found]
         least = max(min_size[0], 1), max(min_size[1], 1)
         return [(box, score) for box, score in boxes if box[2] >= least[0] and box[3] >= least[1]]
 
-    def faces(self, image: np.ndarray, least: float = 30) -> np.ndarray:
-        """What the network itself gives: float32 (n, 15), in pixels of the RGB picture.
+    def detect_landmarks(self, image: np.ndarray, smallest: float = 30) -> np.ndarray:
+        """Find the faces of a picture, with what the network itself returns.
 
-        Columns: x, y, width, height; five points (right eye, left eye, nose, right and left corner of the
-        mouth) as x, y; the score, 0 to 1. `least`: pixels of the smallest face that matters.
+        Args:
+            image: uint8 (height, width, 3) RGB.
+            smallest: The side of the smallest face that matters, in pixels.
+
+        Returns:
+            float32 (n, 15), in pixels of the picture: x, y, width, height; five points (right eye, left eye,
+            nose, right and left corner of the mouth) as x, y; the score, 0 to 1.
         """
         longest = max(image.shape[:2])
         scales = [min(1.0, _LONGEST / longest)]
-        finer = min(1.0, _SEEN / max(least, 1), _FINEST / longest)
-        if least * scales[0] < _SEEN and finer > 1.2 * scales[0]:
+        finer = min(1.0, _SEEN / max(smallest, 1), _FINEST / longest)
+        if smallest * scales[0] < _SEEN and finer > 1.2 * scales[0]:
             scales.append(finer)
         found = np.empty((0, 15), np.float32)
         for scale in scales:
-            new = self._look(image, scale)
-            found = np.concatenate([found, [face for face in new if not _known(face, found)] or found[:0]])
+            new = self._run(image, scale)
+            found = np.concatenate([found, [face for face in new if not _is_known(face, found)] or found[:0]])
         return found
 
-    def _look(self, image: np.ndarray, scale: float) -> np.ndarray:
+    def _run(self, image: np.ndarray, scale: float) -> np.ndarray:
         size = tuple(max(1, round(side * scale)) for side in image.shape[1::-1])
         small = to_bgr(resize(image, size) if scale < 1 else image)
         below, right = (max(0, _LEAST_SIDE - side) for side in small.shape[:2])
@@ -123,8 +158,8 @@ class YuNet:
         return found
 
 
-def _known(face: np.ndarray, others: np.ndarray) -> bool:
-    """Whether the middle of a face lies in another's box or the other way round: the same face, or a part."""
+def _is_known(face: np.ndarray, others: np.ndarray) -> bool:
+    """Whether the centre of one face is inside the box of another: the same face, or a part of it."""
     x, y, w, h = face[:4]
     ox, oy, ow, oh = others[:, :4].T
     inside = (abs(x + w / 2 - ox - ow / 2) < ow / 2) & (abs(y + h / 2 - oy - oh / 2) < oh / 2)
@@ -133,12 +168,18 @@ def _known(face: np.ndarray, others: np.ndarray) -> bool:
 
 
 def as_square(face: np.ndarray) -> Box:
-    """A face of YuNet as the square that a Haar cascade would draw.
+    """Turn a face of YuNet into the square that a Haar cascade would draw.
 
-    YuNet's box is narrow: it runs from the hair line to the chin and leaves out the ears; a cascade's is a
-    square. Networks for expressions were trained on squares. The square has 1.094 times the side
-    of a square of the same area, and its middle lies 0.028 sides higher: the medians over 114 drawn faces.
-    On 145 others the IoU with the true square is 0.92 in the median (0.72 for YuNet's own box).
+    YuNet's box is narrow: it runs from the hair line to the chin and leaves out the ears. Networks for
+    expressions are trained on squares. The square has 1.094 times the side of a square of the same area, and
+    its centre is 0.028 sides higher: the medians over 114 drawn faces. On 145 others the median IoU with the
+    true square is 0.92 (0.72 for YuNet's own box).
+
+    Args:
+        face: x, y, width, height in pixels, and any more columns.
+
+    Returns:
+        The square (x, y, side, side); it may reach outside the picture.
     """
     x, y, w, h = (float(value) for value in face[:4])
     side = 1.094 * (max(w, 0.0) * max(h, 0.0)) ** 0.5

@@ -11,7 +11,7 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError, ImageError, LabelError
 from ferlib.common.labels import label_of
 from ferlib.detect.detector import Detector, load_detector
-from ferlib.detect.yunet import model_file
+from ferlib.detect.yunet import local_model_file
 from ferlib.evaluate.metrics import wilson_interval
 from ferlib.model.recognise import read_faces
 
@@ -65,7 +65,7 @@ def read_photographs(
 
 def detector_name() -> str:
     """The detector for photographs: YuNet where its model file is there (nothing is fetched), else a Haar cascade."""
-    return "frontalface_default" if model_file(fetch=False) is None else "yunet"
+    return "frontalface_default" if local_model_file() is None else "yunet"
 
 
 def _legend(folder: Path) -> list[tuple[str, str]]:

@@ -1,19 +1,22 @@
-"""A bundle: one folder with a model, its labels and its preprocessing, so that they cannot part.
+"""A bundle: one folder with a model, its labels and its preprocessing, so that they stay together.
 
 model.keras      the network, uncompiled, float32
 metadata.json    class names, input shape, colour, scaling, how the faces were cut (detector, margin),
                  data, settings, versions, headline metrics, hash of the model and of its other forms
-history.csv      one row an epoch, where it was trained here
+history.csv      one row per epoch, where it was trained here
 metrics.json     what `ferlib evaluate` measured, where it did
 model.tflite, model.int8.tflite    the same network for LiteRT, where `ferlib export` put it there
+
+A bundle's hashes detect damage, not an attacker: load only bundles that you trust.
 """
 
 import json
 import os
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -21,36 +24,37 @@ from ferlib import __version__
 from ferlib.common import labels
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BundleError, check_choice
-from ferlib.model.metadata import (
-    _CUT_UNKNOWN,
-    _NO_METRICS,
-    FORMS,
-    METADATA_FILE,
-    MODEL_FILE,
-    _fastest,
-    _whole_file,
-    check_fit,
-    file_hash,
-    read_metadata,
-    write_history,
-)
+from ferlib.model import metadata as meta
+from ferlib.model.litert import load_litert
 from ferlib.model.predictor import Bundle
 
 
 def save_bundle(
-    model,
+    model: Any,
     folder: str | os.PathLike,
     class_names: Sequence[str],
     history: Sequence[dict] = (),
     extra: Mapping | None = None,
 ) -> Path:
-    """Write a bundle and return its folder; an older bundle of that name is replaced when all is written.
+    """Write a bundle; an older one of that name is replaced when everything is written.
 
-    The model is saved as an uncompiled float32 copy: Keras would keep the optimizer's state, twice
-    the size of the weights, and mixed precision would slow other machines down. `extra` joins the
-    metadata; its `detector` (a name as `faces.load_detector` takes it) and `margin` (share of the box
-    added on each side) say how the faces were cut, and count as unknown without. Raises BundleError
-    where the model's output does not fit the class names, LabelError for names that are no class set.
+    The model is saved as an uncompiled float32 copy: Keras would keep the optimizer's state, twice the size of the
+    weights, and mixed precision is slow on other machines.
+
+    Args:
+        model: A `keras.Model` that maps float (n, height, width, 1), 0 to 255, to probabilities (n, classes).
+        folder: The bundle's folder; its name is the model's name.
+        class_names: The names of the classes, in the order of the outputs.
+        history: One row per epoch, for history.csv.
+        extra: More metadata. `detector` (a name that `load_detector` takes) and `margin` (the share of the box
+            added on each side) say how the faces were cut; without them both are "unknown".
+
+    Returns:
+        The folder.
+
+    Raises:
+        BundleError: The model's output does not fit the class names.
+        LabelError: The names are not a class set.
     """
     if model.output_shape[-1] != len(class_names):
         raise BundleError(
@@ -61,7 +65,7 @@ def save_bundle(
     part = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
-    plain_copy(model).save(part / MODEL_FILE)
+    plain_copy(model).save(part / meta.MODEL_FILE)
     keras = import_keras()
     metadata = {
         "name": folder.name,
@@ -69,7 +73,7 @@ def save_bundle(
         "input_shape": list(model.input_shape[1:]),
         "colour": "gray",
         "scaling": "values 0 to 255; the network rescales them itself",
-        **_CUT_UNKNOWN,
+        **meta.UNKNOWN_CROP,
         "parameters": int(model.count_params()),
         "versions": {
             "ferlib": __version__,
@@ -78,13 +82,13 @@ def save_bundle(
             "python": platform.python_version(),
             "numpy": np.__version__,
         },
-        "metrics": _NO_METRICS,
+        "metrics": meta.NO_METRICS,
         **(extra or {}),
-        "sha256": file_hash(part / MODEL_FILE),
+        "sha256": meta.file_hash(part / meta.MODEL_FILE),
     }
-    (part / METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+    (part / meta.METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
     if history:
-        write_history(history, part / "history.csv")
+        meta.write_history(history, part / "history.csv")
     old = folder.with_name(f".{folder.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if folder.exists():
@@ -94,8 +98,15 @@ def save_bundle(
     return folder
 
 
-def plain_copy(model):
-    """The same network with the same weights in float32, uncompiled (Keras' clone_model would compile it)."""
+def plain_copy(model: Any) -> Any:
+    """Copy a network with its weights, in float32 and uncompiled (Keras' clone_model would compile it).
+
+    Args:
+        model: A `keras.Model`.
+
+    Returns:
+        The copy.
+    """
     config = model.get_config()
     for layer in config["layers"]:
         layer["config"]["dtype"] = "float32"
@@ -104,41 +115,48 @@ def plain_copy(model):
     return copy
 
 
-def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1):
-    """Read a bundle and check it: the hash of the model, its input and output, the class names.
+def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1) -> Bundle:
+    """Load a bundle and check it: the hash of the model, its input and output, the class names.
 
-    `form`: "keras" gives a `Bundle`; "litert" and "int8" a `ferlib.model.litert.LiteRT`, which `ferlib export`
-    must have put there, has the same `predict` and needs no TensorFlow; "fastest" the first of int8,
-    litert and keras that is there, int8 only where it is not known to cost more than INT8_LOSS.
-    `threads` counts for LiteRT; TensorFlow has settings of its own. The metadata of a bundle with a
-    `metrics.json` carry its headline figures as `metrics`. Raises BundleError with what is missing or does not fit.
+    Args:
+        folder: The bundle's folder.
+        form: `"keras"`; `"litert"` or `"int8"`, which `ferlib export` must have put there and which need no
+            TensorFlow; or `"fastest"`, the first of int8, litert and keras that is there, int8 only where it is
+            not known to lose more accuracy than INT8_LOSS.
+        threads: For LiteRT; TensorFlow has settings of its own.
+
+    Returns:
+        The model. Its metadata contain the headline figures of metrics.json as `metrics`.
+
+    Raises:
+        BundleError: Something is missing or does not fit.
+        BadInputError: An unknown form.
     """
     folder = Path(folder)
-    check_choice("form of a model", form, (*FORMS, "fastest"))
-    metadata = read_metadata(folder)
+    check_choice("form of a model", form, (*meta.FORMS, "fastest"))
+    metadata = meta.read_metadata(folder)
     if form == "fastest":
-        form = _fastest(folder, metadata)
+        form = meta.fastest_form(folder, metadata)
     if form != "keras":
-        from ferlib.model.litert import load_litert
-
         return load_litert(folder, form, threads)
-    _whole_file(folder, MODEL_FILE, metadata["sha256"])
+    file = folder / meta.MODEL_FILE
+    meta.check_file(file, metadata["sha256"], "train one with `ferlib train`")
     keras = import_keras()
     try:
-        model = keras.models.load_model(folder / MODEL_FILE, compile=False)
+        model = keras.models.load_model(file, compile=False)
     except Exception as error:  # Keras raises many kinds for a file it cannot use
-        raise BundleError(f"{folder / MODEL_FILE} cannot be loaded ({str(error).splitlines()[0]})") from error
+        raise BundleError(f"{file} cannot be loaded ({str(error).splitlines()[0]})") from error
+    meta.check_shapes(file, model.input_shape, model.output_shape, metadata)
     names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
-    check_fit(folder, model.input_shape, model.output_shape, shape, names)
     return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model))
 
 
-def _compiled_call(model):
+def _compiled_call(model: Any) -> Callable[[np.ndarray], np.ndarray]:
     """The forward pass as one compiled function of uint8 (n, h, w); `model.predict` is 15 times slower."""
     import tensorflow as tf
 
     @tf.function(reduce_retracing=True)
-    def forward(faces):
+    def forward(faces: Any) -> Any:
         return model(tf.cast(faces, tf.float32)[..., tf.newaxis], training=False)
 
     return lambda faces: forward(tf.constant(faces)).numpy()

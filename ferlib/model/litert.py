@@ -4,14 +4,16 @@ Made by `ferlib.train.export`; run by the interpreter of the `ai-edge-litert` pa
 """
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
 from ferlib.common.backend import silenced_stderr
-from ferlib.common.errors import BadInputError, BundleError, FerlibError
-from ferlib.model.metadata import FORMS, check_fit, file_hash, read_metadata
+from ferlib.common.errors import BundleError, FerlibError, check_choice
+from ferlib.model.metadata import FORMS, check_file, check_shapes, read_metadata
 from ferlib.model.predictor import Bundle
 
 BATCH = 8
@@ -19,72 +21,82 @@ BATCH = 8
 
 
 def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int = 1) -> Bundle:
-    """Read the LiteRT form of a bundle and check its hash, input and output.
+    """Load the LiteRT form of a bundle and check its hash, input and output.
 
-    `folder`: of a bundle, or of what `ferlib export` left; `form`: "litert", "int8", or None for int8
-    where it is there and else litert. The path of a `.tflite` file will do too; its metadata are
-    looked for beside it. Raises BundleError with what is missing or does not fit.
+    Args:
+        folder: A bundle, what `ferlib export` wrote, or a `.tflite` file with its metadata next to it.
+        form: "litert" or "int8"; None for int8 where it is there, else litert.
+        threads: How many threads compute a face.
+
+    Returns:
+        The model. It serves one call at a time; other threads wait for their turn.
+
+    Raises:
+        BundleError: Something is missing or does not fit.
+        BadInputError: An unknown form.
     """
     folder = Path(folder)
     if folder.suffix == ".tflite":
-        form = {name: form for form, name in FORMS.items()}.get(folder.name)
-        if form is None:
-            raise BundleError(
-                f"{folder}: the name is none of {', '.join(_FILES)}; keep the name it was given"
-            )
-        folder = folder.parent
+        names = {name: form for form, name in FORMS.items() if form != "keras"}
+        check_choice("name of a LiteRT model", folder.name, names)
+        form, folder = names[folder.name], folder.parent
     if form is None:
         form = "int8" if (folder / FORMS["int8"]).is_file() else "litert"
-    if form not in ("litert", "int8"):
-        raise BadInputError(f"unknown LiteRT form {form!r}; known are litert and int8")
-    if threads < 1:
-        raise BadInputError(f"LiteRT needs at least one thread, got {threads}")
+    check_choice("LiteRT form", form, ("litert", "int8"))
     metadata, path = read_metadata(folder), folder / FORMS[form]
-    if not path.is_file():
-        option = "litert-int8" if form == "int8" else "litert"
-        raise BundleError(
-            f"{path} is missing; make it with `ferlib export {folder} {folder} --format {option}`"
-        )
-    if file_hash(path) != metadata.get("forms", {}).get(form, {}).get("sha256"):
-        raise BundleError(f"{path} is not the file that was exported with its metadata; export it again")
-    names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
-    call, takes, gives = open_model(path.read_bytes(), threads)
-    check_fit(path, takes, gives, shape, names)
-    return Bundle(folder.name, names, shape, metadata, None, call, BATCH)
+    option = "litert-int8" if form == "int8" else "litert"
+    check_file(
+        path,
+        metadata.get("forms", {}).get(form, {}).get("sha256"),
+        f"make it with `ferlib export {folder} {folder} --format {option}`",
+    )
+    class_names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
+    call, input_shape, output_shape = open_model(path.read_bytes(), threads)
+    check_shapes(path, input_shape, output_shape, metadata)
+    return Bundle(folder.name, class_names, shape, metadata, None, call, BATCH)
 
 
-_FILES = (FORMS["litert"], FORMS["int8"])
+def open_model(
+    content: bytes, threads: int = 1
+) -> tuple[Callable[[np.ndarray], np.ndarray], tuple[int, ...], tuple[int, ...]]:
+    """Open a LiteRT model.
 
+    Args:
+        content: The bytes of a `.tflite` file.
+        threads: How many threads compute a face.
 
-def open_model(content: bytes, threads: int = 1):
-    """(forward pass, input shape, output shape) of the bytes of a `.tflite` file.
+    Returns:
+        The forward pass, which maps uint8 (n, height, width), any n, to float32 (n, classes); the shapes of the
+        model's input and output.
 
-    The forward pass maps uint8 (n, h, w), any n, to float32 (n, classes). Raises BundleError for
-    bytes that are no such model.
+    Raises:
+        BundleError: The bytes are not such a model.
     """
     interpreter = _interpreter(content, threads)
-    takes, gives = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
-    if takes["dtype"] is not np.float32 or gives["dtype"] is not np.float32:
-        raise BundleError("the LiteRT model takes and gives whole numbers; export it with `ferlib export`")
+    source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
+    if source["dtype"] is not np.float32 or target["dtype"] is not np.float32:
+        raise BundleError(
+            "the LiteRT model has integer input or output; export it with `ferlib export`, which keeps them float"
+        )
     lock = Lock()
     count = 0
 
     def forward(faces: np.ndarray) -> np.ndarray:
         nonlocal count
         with lock:
-            if len(faces) != count:  # making room anew costs more than reading a face
+            if len(faces) != count:  # allocating tensors takes longer than reading a face
                 count = 0
-                interpreter.resize_tensor_input(takes["index"], (len(faces), *faces.shape[1:], 1))
+                interpreter.resize_tensor_input(source["index"], (len(faces), *faces.shape[1:], 1))
                 interpreter.allocate_tensors()
                 count = len(faces)
-            interpreter.set_tensor(takes["index"], faces[..., None].astype(np.float32))
+            interpreter.set_tensor(source["index"], faces[..., None].astype(np.float32))
             interpreter.invoke()
-            return interpreter.get_tensor(gives["index"])
+            return interpreter.get_tensor(target["index"])
 
-    return forward, tuple(takes["shape_signature"]), tuple(gives["shape_signature"])
+    return forward, tuple(source["shape_signature"]), tuple(target["shape_signature"])
 
 
-def _interpreter(content: bytes, threads: int):
+def _interpreter(content: bytes, threads: int) -> Any:
     try:
         with silenced_stderr():
             from ai_edge_litert.interpreter import Interpreter
@@ -95,7 +107,7 @@ def _interpreter(content: bytes, threads: int):
     try:
         with silenced_stderr():
             interpreter = Interpreter(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()  # the first time it speaks of its delegate
+            interpreter.allocate_tensors()  # the first call logs its delegate
             return interpreter
     except (ValueError, RuntimeError) as error:
-        raise BundleError(f"no LiteRT model ({str(error).splitlines()[0]})") from error
+        raise BundleError(f"not a LiteRT model ({str(error).splitlines()[0]})") from error

@@ -1,4 +1,4 @@
-"""What a bundle says of itself: metadata.json, the files of its forms, their hashes."""
+"""What a bundle says about itself: metadata.json, the files of its forms, their hashes."""
 
 import csv
 import hashlib
@@ -12,36 +12,31 @@ from ferlib.common.errors import BadInputError, BundleError, LabelError
 from ferlib.common.files import write_text
 
 MODEL_FILE = "model.keras"
-
-
 METADATA_FILE = "metadata.json"
-
-
 METRICS_FILE = "metrics.json"
 
-
 FORMS = {"keras": MODEL_FILE, "litert": "model.tflite", "int8": "model.int8.tflite"}
-"""The file of each form in which a model may lie in its bundle."""
-
+"""The forms that a model may have in its bundle, and the file of each."""
 
 INT8_LOSS = 0.003
-"""How much accuracy int8 may cost and still be taken as the fastest form; a share of the faces."""
-
+"""How much accuracy int8 may lose, as a share of the faces, and still be taken as the fastest form."""
 
 HISTORY_COLUMNS = ("epoch", "loss", "accuracy", "val_loss", "val_accuracy", "seconds")
 
+UNKNOWN_CROP = {"detector": "unknown", "margin": None}
+"""How the faces were cut, where nobody says."""
+NO_METRICS = f"`ferlib evaluate --json` writes them next to it, as {METRICS_FILE}"
 
-_CUT_UNKNOWN = {"detector": "unknown", "margin": None}
-
-
-_NO_METRICS = f"`ferlib evaluate --json` writes them beside, as {METRICS_FILE}"
-
-
-_HEADLINES = ("usage", "n", "accuracy", "interval", "balanced_accuracy", "flip")
+_HEADLINES = ("usage", "n", "accuracy", "interval", "balanced_accuracy", "flip", "tta")
 
 
 def write_history(history: Sequence[dict], path: Path) -> None:
-    """`history.csv`: one row an epoch; the columns of HISTORY_COLUMNS, then what else the rows have."""
+    """Write history.csv.
+
+    Args:
+        history: One row per epoch.
+        path: The file. Its columns are HISTORY_COLUMNS, then what else the rows have.
+    """
     others = [key for key in (history[0] if history else ()) if key not in HISTORY_COLUMNS]
     with Path(path).open("w", newline="") as file:
         writer = csv.DictWriter(file, [*HISTORY_COLUMNS, *others], lineterminator="\n")
@@ -50,38 +45,52 @@ def write_history(history: Sequence[dict], path: Path) -> None:
 
 
 def read_metadata(folder: str | os.PathLike) -> dict:
-    """The metadata of a bundle, checked and completed; the model's files are not looked at.
+    """Read and check the metadata of a bundle; the model's files are not read.
 
-    Fields that an older bundle lacks get their "unknown"; `metrics` the figures of the `metrics.json`
-    beside. Raises BundleError where the file is missing, cannot be read or contradicts itself.
+    Args:
+        folder: The bundle.
+
+    Returns:
+        metadata.json, with "unknown" for fields that an older bundle lacks, and the headline figures of
+        metrics.json as `metrics`.
+
+    Raises:
+        BundleError: The file is missing, cannot be read, or contradicts itself.
     """
     folder = Path(folder)
     path = folder / METADATA_FILE
     if not path.is_file():
         raise BundleError(
-            f"{folder} is no model bundle: {METADATA_FILE} is missing; train one with `ferlib train`"
+            f"{folder} is not a model bundle: {METADATA_FILE} is missing; train one with `ferlib train`"
         )
     try:
-        metadata = _CUT_UNKNOWN | {"metrics": _NO_METRICS} | json.loads(path.read_text(encoding="utf-8"))
+        metadata = UNKNOWN_CROP | {"metrics": NO_METRICS} | json.loads(path.read_text(encoding="utf-8"))
         labels.parse_classes(metadata["class_names"])
         height, width, channels = metadata["input_shape"]
         if min(height, width) < 1 or channels != 1 or metadata.get("colour", "gray") != "gray":
             raise ValueError(f"faces are gray (h, w, 1), not {metadata['input_shape']}")
         if metadata["margin"] is not None and not 0 <= metadata["margin"] < 10:
-            raise ValueError(f"the margin {metadata['margin']} is no share of a box")
+            raise ValueError(f"the margin {metadata['margin']} is not a share of a box")
         if not isinstance(metadata["sha256"], str) or not isinstance(metadata.get("forms", {}), dict):
-            raise ValueError("sha256 is no text, or forms is no table")
+            raise ValueError("sha256 is not text, or forms is not a table")
     except (ValueError, KeyError, TypeError, LabelError) as error:
         raise BundleError(f"{path} cannot be read ({error}); restore it or train again") from error
     metadata["metrics"] = _headlines(folder) or metadata["metrics"]
     return metadata
 
 
-def update_metadata(folder: str | os.PathLike, **facts) -> dict:
-    """Write `facts`, and the headline figures of `metrics.json`, into a bundle's metadata; returns them.
+def update_metadata(folder: str | os.PathLike, **facts: object) -> dict:
+    """Add what is known only after the model was saved: figures, `detector` and `margin`, hashes of other forms.
 
-    For what is known only after the model was saved: measured figures, `detector` and `margin`, the
-    hashes of other forms. What says which model it is cannot be changed so: BadInputError.
+    Args:
+        folder: The bundle.
+        **facts: Fields to write, next to the headline figures of metrics.json.
+
+    Returns:
+        The new metadata.
+
+    Raises:
+        BadInputError: A field says which model it is (`class_names`, `input_shape`, `sha256`).
     """
     fixed = sorted({"class_names", "input_shape", "sha256"} & set(facts))
     if fixed:
@@ -91,25 +100,55 @@ def update_metadata(folder: str | os.PathLike, **facts) -> dict:
     return metadata
 
 
-def check_fit(folder: Path, takes, gives, shape: tuple, names: tuple) -> None:
-    """Raise BundleError unless a model that maps shape `takes` to `gives` fits the metadata."""
-    if gives[-1] != len(names) or tuple(takes[1:]) != shape:
+def check_shapes(path: Path, model_input: Sequence, model_output: Sequence, metadata: dict) -> None:
+    """Check that a model fits its metadata.
+
+    Args:
+        path: The model's file, for the message.
+        model_input: Shape of its input, with the batch first.
+        model_output: Shape of its output.
+        metadata: The bundle's metadata.
+
+    Raises:
+        BundleError: The model has another input or another number of classes.
+    """
+    shape, n_classes = tuple(metadata["input_shape"]), len(metadata["class_names"])
+    if model_output[-1] != n_classes or tuple(model_input[1:]) != shape:
         raise BundleError(
-            f"{folder}: the model maps {tuple(takes)} to {tuple(gives)}, the metadata say "
-            f"{shape} and {len(names)} classes"
+            f"{path}: the model maps {tuple(model_input)} to {tuple(model_output)}, the metadata say "
+            f"{shape} and {n_classes} classes"
         )
 
 
-def _headlines(folder: Path) -> dict | None:
-    """The figures of `metrics.json` that a reader asks for first; None where it is not there or no report."""
-    try:
-        report = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
-        return {name: report[name] for name in _HEADLINES if name in report} if report["n"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+def check_file(path: Path, sha256: str | None, remedy: str) -> None:
+    """Check that a file of a bundle is there and is the one that was saved with its metadata.
+
+    Args:
+        path: The file.
+        sha256: Its hash in the metadata.
+        remedy: What to do, for the messages.
+
+    Raises:
+        BundleError: The file is missing, or has another hash.
+    """
+    if not path.is_file():
+        raise BundleError(f"{path} is missing; {remedy}")
+    if file_hash(path) != sha256:
+        raise BundleError(
+            f"{path} is not the file that was saved with its metadata; restore both, or {remedy}"
+        )
 
 
-def _fastest(folder: Path, metadata: dict) -> str:
+def fastest_form(folder: Path, metadata: dict) -> str:
+    """Choose the fastest form of a bundle.
+
+    Args:
+        folder: The bundle.
+        metadata: Its metadata.
+
+    Returns:
+        The first of "int8" and "litert" that is there and loses at most INT8_LOSS, else "keras".
+    """
     for form in ("int8", "litert"):
         facts = metadata.get("forms", {}).get(form, {})
         if (folder / FORMS[form]).is_file() and facts.get("accuracy_change", 0) >= -INT8_LOSS:
@@ -117,14 +156,23 @@ def _fastest(folder: Path, metadata: dict) -> str:
     return "keras"
 
 
-def _whole_file(folder: Path, name: str, wanted_hash: str) -> None:
-    if not (folder / name).is_file():
-        raise BundleError(f"{folder} is no model bundle: {name} is missing; train one with `ferlib train`")
-    if file_hash(folder / name) != wanted_hash:
-        raise BundleError(f"{folder / name} is not the file that was saved with its metadata; restore both")
-
-
 def file_hash(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
+    """Compute the SHA-256 of a file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        64 hexadecimal digits.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _headlines(folder: Path) -> dict | None:
+    """The figures of metrics.json that a reader asks for first; None where it is missing or not a report."""
+    try:
+        report = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        return {name: report[name] for name in _HEADLINES if name in report} if report["n"] else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -30,7 +30,15 @@ class Predictor(Protocol):
         """(height, width, 1) of a face."""
 
     def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
-        """Probabilities (n, classes), rows summing to one, of faces uint8 (n, height, width)."""
+        """Predict the expressions of cropped faces.
+
+        Args:
+            faces: uint8 (n, height, width) gray, 0 to 255.
+            tta: Test-time augmentation, a name of `TTA`.
+
+        Returns:
+            Probabilities, float (n, classes), each row summing to one.
+        """
 
 
 @dataclass(frozen=True)

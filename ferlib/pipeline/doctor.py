@@ -1,4 +1,4 @@
-"""What this machine lacks for the lessons, and how to get it."""
+"""What is missing on this machine for the lessons, and how to get it."""
 
 import importlib.util
 import os
@@ -16,7 +16,15 @@ NEEDED_DISK = 1.0  # GiB for the results of all notebooks
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor's report. Without a `required` thing nothing works; others are a comfort."""
+    """One line of the doctor's report.
+
+    Attributes:
+        name: What was looked for.
+        fine: Whether it is there.
+        found: What was found, or what follows from its absence.
+        advice: How to get it.
+        required: Whether the lessons cannot run without it.
+    """
 
     name: str
     fine: bool
@@ -25,13 +33,24 @@ class Check:
     required: bool = False
 
 
-def examine() -> list[Check]:
-    """Look at everything the lessons use; takes a second or two."""
+def check_machine() -> list[Check]:
+    """Look for everything that the lessons use; takes a second or two.
+
+    Returns:
+        One check per thing.
+    """
     return [_python(), _opencv(), _tensorflow(), _graphviz(), _camera(), _browser(), _memory(), _disk()]
 
 
 def report(checks: list[Check]) -> str:
-    """The checks as text: a line each, and under what is missing how to get it."""
+    """Format the checks.
+
+    Args:
+        checks: The checks.
+
+    Returns:
+        One line per check, and under what is missing how to get it.
+    """
     width = max(len(check.name) for check in checks)
     lines = []
     for check in checks:
@@ -50,7 +69,7 @@ def _python() -> Check:
 
 
 def _opencv() -> Check:
-    """Tried in a process of its own: a missing shared library can end the process that imports it."""
+    """Tried in a separate process: a missing shared library can end the process that imports it."""
     code = (
         "import cv2, os; assert os.path.isfile(cv2.data.haarcascades + "
         "'haarcascade_frontalface_default.xml'), 'no cascade files (OpenCV 5 has none)'; print(cv2.__version__)"

@@ -1,4 +1,4 @@
-"""Run the notebooks one after the other, as copies, and show what came out: a table and one page."""
+"""Execute copies of the notebooks one after the other, and show the results: a table and a page."""
 
 import os
 import time
@@ -8,30 +8,21 @@ from pathlib import Path
 
 from ferlib.common import paths
 from ferlib.common.errors import FerlibError
+from ferlib.common.files import write_text
+from ferlib.common.html import render
 from ferlib.pipeline import stages
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>Facial expressions: the executed notebooks</title>
-<style>
-body {{ font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; color: #222; }}
-table {{ border-collapse: collapse; width: 100%; }}
-th, td {{ text-align: left; padding: .4rem .7rem; border-bottom: 1px solid #ccc; vertical-align: top; }}
-td.n {{ text-align: right; white-space: nowrap; }}
-a {{ color: #0b57a4; }}
-</style></head><body>
-<h1>The executed notebooks</h1>
-<p>{intro}</p>
-<table><thead><tr><th>Notebook</th><th>Seconds</th><th>What it made</th><th>Accuracy</th></tr></thead>
-<tbody>
-{rows}
-</tbody></table>
-</body></html>
-"""
 
 
 @dataclass(frozen=True)
 class StageResult:
-    """One executed notebook: seconds, what it made, and for 05 the accuracy beside the baseline."""
+    """One executed notebook.
+
+    Attributes:
+        name: The notebook.
+        seconds: How long it took.
+        made: One line on what it left in the work folders.
+        accuracy: For 05: the accuracy and the majority baseline.
+    """
 
     name: str
     seconds: float
@@ -43,29 +34,43 @@ def run_notebooks(
     names: Sequence[str],
     parameters: Mapping[str, object],
     out: Path,
-    said: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> list[StageResult]:
-    """Execute copies of the notebooks into `out`, which then also holds index.html.
+    """Execute copies of notebooks and write them as pages.
 
-    Each notebook gets those of the `parameters` that its own parameters cell names. Raises
-    FerlibError with the notebook, the cell and the error of the first that fails; the failed copy
-    lies in `out` for a look.
+    Args:
+        names: The notebooks, in order.
+        parameters: Values for the notebooks' parameters; each notebook gets those that its parameters cell names.
+        out: Folder for the executed copies, their pages and index.html.
+        report: Takes a line of progress before and after each notebook.
+
+    Returns:
+        One result per notebook.
     """
     out.mkdir(parents=True, exist_ok=True)
     os.environ["PYDEVD_DISABLE_FILE_VALIDATION"] = "1"  # the debugger in the kernel warns otherwise
     results = []
     for name in names:
         started = time.perf_counter()
-        said(f"{name} …")
+        report(f"{name} …")
         execute(paths.repository() / "notebooks" / f"{name}.ipynb", out / f"{name}.ipynb", parameters)
-        results.append(StageResult(name, time.perf_counter() - started, *what_was_made(name)))
-        said(f"{name}: {results[-1].seconds:.0f} s, {results[-1].made}")
+        results.append(StageResult(name, time.perf_counter() - started, *describe_output(name)))
+        report(f"{name}: {results[-1].seconds:.0f} s, {results[-1].made}")
     write_page(results, out)
     return results
 
 
 def execute(notebook: Path, copy: Path, parameters: Mapping[str, object]) -> None:
-    """Execute a copy of one notebook, in the notebook's folder, with its own share of the parameters."""
+    """Execute a copy of a notebook, in the notebook's folder.
+
+    Args:
+        notebook: The notebook.
+        copy: Where the executed copy is written, also when a cell fails.
+        parameters: Values for its parameters; those that its parameters cell does not name are left out.
+
+    Raises:
+        FerlibError: A cell failed; the message has the notebook, the cell and the error.
+    """
     import logging
 
     import papermill
@@ -89,8 +94,15 @@ def execute(notebook: Path, copy: Path, parameters: Mapping[str, object]) -> Non
         ) from error
 
 
-def what_was_made(name: str) -> tuple[str, ...]:
-    """A line on what a stage left in the work folders; for 05 also accuracy and majority baseline."""
+def describe_output(name: str) -> tuple[str, ...]:
+    """Describe what a notebook left in the work folders.
+
+    Args:
+        name: The notebook.
+
+    Returns:
+        One line; for 05 also the accuracy and the majority baseline.
+    """
     import json
 
     import pandas as pd
@@ -124,33 +136,38 @@ def _rows(path: Path) -> int:
 
 
 def write_page(results: Sequence[StageResult], out: Path) -> Path:
-    """Write each executed notebook as HTML and an index over them; nothing in it asks a network."""
-    from html import escape
+    """Write each executed notebook as HTML, and an index; the pages need no network.
 
+    Args:
+        results: One result per notebook.
+        out: The folder with the executed copies; the pages are written into it.
+
+    Returns:
+        The path of index.html.
+    """
     from nbconvert import HTMLExporter
 
     exporter = HTMLExporter(embed_images=True)
     for name in exporter.trait_names():
         if name.endswith("_url"):
-            setattr(exporter, name, "")  # else the page loads scripts from other hosts
-    rows = []
+            setattr(exporter, name, "")  # otherwise the page loads scripts from other hosts
     for result in results:
         html, _ = exporter.from_filename(str(out / f"{result.name}.ipynb"))
         (out / f"{result.name}.html").write_text(html, encoding="utf-8")
-        rows.append(
-            f'<tr><td><a href="{result.name}.html">{result.name}</a></td>'
-            f'<td class="n">{result.seconds:.0f}</td><td>{escape(result.made)}</td>'
-            f"<td>{escape(result.accuracy)}</td></tr>"
-        )
-    total = sum(result.seconds for result in results)
-    intro = f"{len(results)} notebooks, {total:.0f} seconds in all. The pages open without a network."
     page = out / "index.html"
-    page.write_text(_PAGE.format(intro=intro, rows="\n".join(rows)), encoding="utf-8")
+    write_text(page, render("run.html", title="Facial expressions: the executed notebooks", results=results))
     return page
 
 
 def as_table(results: Sequence[StageResult]) -> str:
-    """The results as lines of text with columns."""
+    """Format the results as a text table.
+
+    Args:
+        results: One result per notebook.
+
+    Returns:
+        A header, one line per notebook, and the sum of the seconds.
+    """
     rows = [("stage", "seconds", "what it made", "accuracy")]
     rows += [(r.name, f"{r.seconds:.0f}", r.made, r.accuracy) for r in results]
     rows.append(("all", f"{sum(r.seconds for r in results):.0f}", "", ""))
@@ -161,15 +178,21 @@ def as_table(results: Sequence[StageResult]) -> str:
 def run_series(
     data: str = "",
     parameters: Mapping[str, object] | None = None,
-    said: Callable[[str], None] = print,
+    report: Callable[[str], None] = print,
 ) -> tuple[list[StageResult], Path]:
-    """The main job: all six notebooks on drawn faces, or 03 to 06 on the FER2013 CSV `data`.
+    """Execute the series: all six notebooks on drawn faces, or 03 to 06 on FER2013.
 
-    Returns the results and the page's path. Results lie in the work folders (see `ferlib.common.paths`).
+    Args:
+        data: A FER2013 CSV; "" for drawn faces.
+        parameters: Values for the notebooks' parameters.
+        report: Takes a line of progress before and after each notebook.
+
+    Returns:
+        The results, and the path of the page over them in the work folder (see `ferlib.common.paths`).
     """
     names = stages.NOTEBOOKS[2:] if data else stages.NOTEBOOKS
-    given = dict(parameters or {})
+    values = dict(parameters or {})
     if data:
-        given["DATA"] = str(Path(data).resolve())
+        values["DATA"] = str(Path(data).resolve())
     out = paths.data_work() / "run"
-    return run_notebooks(names, given, out, said), out / "index.html"
+    return run_notebooks(names, values, out, report), out / "index.html"

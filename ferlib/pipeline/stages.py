@@ -1,7 +1,7 @@
-"""The walk from stage to stage: stamps that say what a folder was made from, and the embedded default.
+"""From stage to stage: stamps that record what a folder was made from, and the built-in default.
 
-Each notebook leaves a folder with a `stamp.json`. A stage that misses its input calls one of the
-`ensure_*` functions, which make it the way the notebook before does, with its default parameters.
+Each notebook leaves a folder with a `stamp.json`. A stage whose input is missing calls one of the `ensure_*`
+functions, which make it as the notebook before does, with its default parameters.
 """
 
 import hashlib
@@ -28,14 +28,21 @@ SEED = 7
 PICTURES = 120
 """How many pictures notebook 01 asks for."""
 EXTRA_FACES = 2400
-"""How many faces notebook 03 draws beside those that were cropped."""
+"""How many faces notebook 03 draws in addition to those that were cropped."""
 STAMP = "stamp.json"
 
 
 def write_stamp(
     folder: str | os.PathLike, stage: str, parameters: Mapping, inputs: Sequence[str | os.PathLike]
 ) -> None:
-    """Leave `stamp.json` in a stage's folder: the parameters, and a hash of each input file."""
+    """Write `stamp.json` into a stage's folder.
+
+    Args:
+        folder: The folder that the stage leaves.
+        stage: The notebook's name.
+        parameters: What it was made with.
+        inputs: The files it was made from; their hashes are kept.
+    """
     stamp = {
         "stage": stage,
         "ferlib": __version__,
@@ -46,15 +53,29 @@ def write_stamp(
 
 
 def read_stamp(folder: str | os.PathLike) -> dict:
-    """The stamp of a folder; an empty dict where there is none or it cannot be read."""
+    """Read the stamp of a folder.
+
+    Args:
+        folder: A stage's folder.
+
+    Returns:
+        The stamp; an empty dict where there is none or it cannot be read.
+    """
     try:
         return json.loads((Path(folder) / STAMP).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
 
 
-def stale(folder: str | os.PathLike) -> str | None:
-    """One line that says which input has changed since the folder was made and what to run again, or None."""
+def stale_input(folder: str | os.PathLike) -> str | None:
+    """Check whether the inputs of a folder have changed since it was made.
+
+    Args:
+        folder: A stage's folder.
+
+    Returns:
+        One line with the input that has changed and the notebook to run again; None where nothing has.
+    """
     stamp = read_stamp(folder)
     for path, digest in stamp.get("inputs", {}).items():
         if _digest(Path(path)) != digest:
@@ -66,7 +87,11 @@ def stale(folder: str | os.PathLike) -> str | None:
 
 
 def ensure_raw() -> Path:
-    """The folder of crawled pictures; crawled from the local search site where it is missing."""
+    """Find the crawled pictures; where they are missing, crawl the local search site.
+
+    Returns:
+        The folder with the pictures and manifest.csv.
+    """
     folder = paths.data_work() / "raw"
     if not (folder / "manifest.csv").is_file():
         from ferlib import crawl
@@ -79,7 +104,14 @@ def ensure_raw() -> Path:
 
 
 def ensure_faces(classes: str | Sequence[str] = "seven") -> Path:
-    """The folder of cropped faces, labelled by the drawing's own truth where it is missing."""
+    """Find the cropped faces; where they are missing, crop and label them by the drawing's ground truth.
+
+    Args:
+        classes: The class set, as `labels.parse_classes` takes it.
+
+    Returns:
+        The folder with faces.csv and one folder per class.
+    """
     folder = paths.data_work() / "faces"
     names = labels.parse_classes(classes)
     reason = _missing(folder, folder / "faces.csv", names)
@@ -88,11 +120,22 @@ def ensure_faces(classes: str | Sequence[str] = "seven") -> Path:
         print(f"{reason}: cropping by the drawing's own boxes and labels (notebook 02)")
         _crop_by_truth(raw, paths.data_work() / "annotations", folder, names)
         write_stamp(folder, NOTEBOOKS[1], {"CLASSES": list(names)}, [raw / "manifest.csv"])
-    return _told(folder)
+    return _with_note(folder)
 
 
 def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = "seven") -> Path:
-    """The data set's folder: from the FER2013 CSV `data`, or of drawn faces, where it is missing."""
+    """Find the data set; where it is missing, make it.
+
+    Args:
+        data: A FER2013 CSV to make it from; "" for drawn faces.
+        classes: The class set, as `labels.parse_classes` takes it.
+
+    Returns:
+        The folder with emotion_file.csv, train.csv, val.csv, test.csv and the class folders.
+
+    Raises:
+        BadInputError: `data` is not a file.
+    """
     folder = paths.data_work() / "dataset"
     names = labels.parse_classes(classes)
     reason = _missing(folder, folder / "emotion_file.csv", names)
@@ -103,7 +146,7 @@ def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = 
         from ferlib.dataset import build
 
         if data and not Path(data).is_file():
-            raise BadInputError(f"DATA names {data}, which is no file; give the path of a FER2013 CSV")
+            raise BadInputError(f"DATA names {data}, which is not a file; give the path of a FER2013 CSV")
         faces = None if data else ensure_faces(names)
         print(f"{reason}: making it from {Path(data).name if data else 'drawn faces'} (notebook 03)")
         problems = []
@@ -111,22 +154,29 @@ def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = 
         print(*problems, sep="\n", end="\n" if problems else "")
         inputs = [Path(data)] if data else [faces / "faces.csv"]
         write_stamp(folder, NOTEBOOKS[2], {"DATA": source, "CLASSES": list(names)}, inputs)
-    return _told(folder)
+    return _with_note(folder)
 
 
 def ensure_bundle(model: str | os.PathLike = "") -> Path:
-    """The folder of the model to use: `model`, else the one that notebook 04 left, else the shipped one."""
+    """Find the model to use.
+
+    Args:
+        model: A bundle's folder; "" for the one that notebook 04 left, or else the shipped one.
+
+    Returns:
+        The bundle's folder.
+    """
     if model:
         return Path(model)
     folder = paths.models_work() / "faces"
     if not (folder / "metadata.json").is_file():
         folder = paths.shipped_bundle()
         print(f"No model of notebook 04 yet: using the shipped one, {paths.shown(folder)}")
-    return _told(folder)
+    return _with_note(folder)
 
 
 def _crop_by_truth(raw: Path, annotations: Path, out: Path, class_names: tuple[str, ...]) -> None:
-    """Label the crawled pictures by what the drawing knows of them, and crop the faces."""
+    """Label the crawled pictures by their ground truth, and crop the faces."""
     from ferlib.annotate import truth
     from ferlib.annotate.formats import vott
     from ferlib.crawl import read_manifest
@@ -134,7 +184,7 @@ def _crop_by_truth(raw: Path, annotations: Path, out: Path, class_names: tuple[s
     manifest = read_manifest(raw)
     vott.write_vott(truth.truth_table(manifest), annotations)
     table, problems = vott.read_vott(annotations)
-    # Label files of an earlier crawl may lie there too.
+    # label files of an earlier crawl may be there, too
     table = table[table["image"].isin(manifest.loc[manifest["state"] == "ok", "file"])]
     crop_regions(table, raw, out, class_names, problems=problems)
     print(*problems, sep="\n", end="\n" if problems else "")
@@ -150,9 +200,9 @@ def _missing(folder: Path, file: Path, names: tuple[str, ...]) -> str | None:
     return None
 
 
-def _told(folder: Path) -> Path:
-    """The folder, after a line about an input that has changed since it was made."""
-    line = stale(folder)
+def _with_note(folder: Path) -> Path:
+    """The folder, after a printed line about an input that has changed since it was made."""
+    line = stale_input(folder)
     if line:
         print(line)
     return folder

@@ -118,9 +118,9 @@ def test_the_model_is_fetched_once_and_compared(without_yunet, monkeypatch, tmp_
         monkeypatch.setattr(yunet, "ADDRESS", f"{url}/{yunet.NAME}")
         with pytest.raises(FerlibError, match="ValueError"):  # pooch: the hash is another
             yunet.model_file()
-        assert yunet.model_file(fetch=False) is None and not list(tmp_path.rglob("*.onnx"))
+        assert yunet.local_model_file() is None and not list(tmp_path.rglob("*.onnx"))
         monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(b"model").hexdigest())
-        assert yunet.model_file() == yunet.model_file() == yunet.model_file(fetch=False)
+        assert yunet.model_file() == yunet.model_file() == yunet.local_model_file()
     assert visits.total() == 2
     assert yunet.model_file() == tmp_path / "ferlib" / yunet.NAME
     assert yunet.model_file().read_bytes() == b"model"

@@ -72,19 +72,22 @@ def test_round_trip_gives_the_same_answers(model, saved):
 def test_flip_is_the_mean_of_a_face_and_its_mirror_image(saved):
     loaded, faces = load_bundle(saved), _faces(4)
     both = (loaded.predict(faces) + loaded.predict(np.ascontiguousarray(faces[:, :, ::-1]))) / 2
-    np.testing.assert_allclose(loaded.predict(faces, flip=True), both, atol=1e-6)
+    np.testing.assert_allclose(loaded.predict(faces, "flip"), both, atol=1e-6)
 
 
 def test_batches_do_not_change_the_answers(saved):
     loaded, faces = load_bundle(saved), _faces(7)
     whole = loaded.predict(faces)
-    np.testing.assert_allclose(loaded.predict(faces, batch_size=3), whole, atol=1e-5)
+    np.testing.assert_allclose(loaded.predict(faces, "none"), whole, atol=1e-5)
     np.testing.assert_allclose([loaded.predict(face[None])[0] for face in faces], whole, atol=1e-5)
 
 
 @pytest.mark.parametrize("flip", [False, True])
 def test_no_faces_give_no_rows(saved, flip):
-    assert load_bundle(saved).predict(np.zeros((0, 48, 48), np.uint8), flip=flip).shape == (0, 7)
+    assert load_bundle(saved).predict(np.zeros((0, 48, 48), np.uint8), "flip" if flip else "none").shape == (
+        0,
+        7,
+    )
 
 
 @pytest.mark.parametrize(
@@ -162,7 +165,7 @@ def test_a_bundle_replaces_an_older_one(model, folder):
 
 
 def test_a_save_that_breaks_off_leaves_the_older_bundle(model, folder, monkeypatch):
-    monkeypatch.setattr(bundle, "write_history", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
+    monkeypatch.setattr(bundle.meta, "write_history", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
     with pytest.raises(OSError, match="disk full"):
         save_bundle(model, folder, SEVEN, HISTORY, {"data": "newer"})
     assert load_bundle(folder).metadata["data"] == "drawn"

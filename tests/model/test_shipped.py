@@ -31,7 +31,7 @@ def drawn(shipped):
         for face, picture in zip(faces, pictures, strict=True)
     ]
     truth = np.array([labels.SEVEN.index(face.emotion) for face in faces])
-    return truth, shipped.predict(np.stack(cut), flip=True).argmax(axis=1)
+    return truth, shipped.predict(np.stack(cut), "flip").argmax(axis=1)
 
 
 def test_it_is_small_and_knows_the_seven_classes(shipped):

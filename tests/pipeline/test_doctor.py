@@ -8,7 +8,7 @@ from ferlib.pipeline import doctor
 
 
 def test_every_line_says_what_was_found():
-    checks = doctor.examine()
+    checks = doctor.check_machine()
     assert [c.name for c in checks] == [
         "Python", "OpenCV", "TensorFlow", "Graphviz", "Camera", "Browser", "Memory", "Disk",
     ]  # fmt: skip

@@ -24,7 +24,7 @@ def series(tmp_path, monkeypatch):
     nbformat.write(new_notebook(cells=failing, metadata=kernel), folder / "two.ipynb")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("FERLIB_WORK", str(tmp_path / "work"))
-    monkeypatch.setattr(runner, "what_was_made", lambda name: (f"what <{name}> made",))
+    monkeypatch.setattr(runner, "describe_output", lambda name: (f"what <{name}> made",))
     return folder
 
 

@@ -21,7 +21,7 @@ def test_a_stamp_comes_back_and_is_fresh(work):
     folder.mkdir(parents=True)
     stages.write_stamp(folder, "02_annotate_crop", {"CLASSES": "seven"}, [source])
     assert stages.read_stamp(folder)["parameters"] == {"CLASSES": "seven"}
-    assert stages.stale(folder) is None
+    assert stages.stale_input(folder) is None
 
 
 @pytest.mark.parametrize("change", ["write", "remove"])
@@ -32,14 +32,14 @@ def test_a_changed_or_lost_input_is_told_with_what_to_run(work, change):
     source.write_text("file\n")
     stages.write_stamp(folder, "02_annotate_crop", {}, [source])
     source.write_text("file\nmore\n") if change == "write" else source.unlink()
-    line = stages.stale(folder)
+    line = stages.stale_input(folder)
     assert "data/work/faces" in line and "manifest.csv" in line and "02_annotate_crop" in line
     assert str(work) not in line
 
 
 def test_a_broken_stamp_counts_as_none(work):
     (work / "stamp.json").write_text('{"stage": ')
-    assert stages.read_stamp(work) == {} and stages.stale(work) is None
+    assert stages.read_stamp(work) == {} and stages.stale_input(work) is None
 
 
 def test_a_given_bundle_wins_then_that_of_04_then_the_shipped_one(work, capsys):

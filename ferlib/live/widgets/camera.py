@@ -25,7 +25,7 @@ from ferlib.common.colours import colour_of, ink_on
 from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.common.images import crop_face
 from ferlib.detect.detector import load_detector
-from ferlib.detect.yunet import model_file
+from ferlib.detect.yunet import local_model_file
 from ferlib.live import emoji, personal
 
 DETECTORS = ("yunet", "haar")
@@ -87,7 +87,7 @@ class CameraCell(anywidget.AnyWidget):
         self._newest: tuple[np.ndarray, list] | None = None
         self.frame_count, self.last = 0, []
         if detector == "auto":
-            detector = "haar" if model_file(fetch=False) is None else "yunet"
+            detector = "haar" if local_model_file() is None else "yunet"
         _known("views", views, live.VIEWS)
         _known("detector", detector, DETECTORS)
         close_all()
