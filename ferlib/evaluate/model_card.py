@@ -22,7 +22,7 @@ from ferlib.evaluate.text import (
     vote_lines,
 )
 from ferlib.model.metadata import METADATA_FILE
-from ferlib.train.recipes import current_names, kept_epoch, known_as
+from ferlib.train.recipes import kept_epoch, known_as
 
 _CARD = """# {name}: {classes} expressions from a 48×48 gray face
 
@@ -127,7 +127,7 @@ def _draw(folder: Path, report: dict, history: pd.DataFrame) -> None:
 
 
 def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dict]) -> dict:
-    data, settings = metadata["data"], current_names(metadata["settings"])
+    data, settings = metadata["data"], metadata["settings"]
     source = data["source"].split(", ")[0]  # behind it stands the file of votes, where there was one
     voted = data.get("labels") == "ferplus"
     rows = main_figures(report) + [_pair(other) for other in others if not _known(other, report)]
@@ -142,11 +142,11 @@ def _facts(metadata: dict, report: dict, history: pd.DataFrame, others: list[dic
             f"Trained on {data['training_rows']:,} Training rows of `{data['source']}`. "
             + _chosen(metadata)
             + (f"\n{_MAJORITY}" if voted else "")
-            + (f"\n{_VOTES.format(settings['vote_weight'])}" if settings.get("vote_weight") else "")
+            + (f"\n{_VOTES.format(settings['votes'])}" if settings.get("votes") else "")
             + _lessons(metadata)
             + _began(metadata)
         ),
-        "settings": json.dumps(metadata["settings"], indent=1),
+        "settings": json.dumps(settings, indent=1),
         "best": kept_epoch(history.to_dict("records"), settings.get("keep", "best")),
         "epochs": len(history),
         "judged": _judged(metadata, history),
@@ -282,20 +282,20 @@ def _judged(metadata: dict, history: pd.DataFrame) -> str:
 
 def _lessons(metadata: dict) -> str:
     """From whom the network learned, beside the labels."""
-    settings, again, said = current_names(metadata["settings"]), metadata.get("repeats"), []
-    if settings.get("initial_weights"):
-        said.append(f"The network began as that of the recipe `{settings['initial_weights']}`.")
+    settings, again, said = metadata["settings"], metadata.get("repeats"), []
+    if settings.get("start"):
+        said.append(f"The network began as that of the recipe `{settings['start']}`.")
     if settings.get("teachers"):
         names = " and ".join(f"`{name}`" for name in settings["teachers"])
         said.append(
-            f"{settings['distillation_weight']:.0%} of each target is the mean answer of the networks {names} to the same picture, "
+            f"{settings['taught']:.0%} of each target is the mean answer of the networks {names} to the same picture, "
             "which learned from the same rows (distillation); the rest is as said before."
         )
-    if settings.get("weight_interpolation"):
+    if settings.get("blend"):
         said.append(
-            f"Of the final weights {settings['weight_interpolation']:.0%} are those it began with and the rest those it came to."
+            f"Of the final weights {settings['blend']:.0%} are those it began with and the rest those it came to."
         )
-    if settings.get("calibrate"):
+    if settings.get("corrected"):
         said.append(
             "Last, a temperature and a shift of each class's score were fitted to the labels of the held-out rows "
             "(bias-corrected temperature scaling): votes name neutral more often than FER2013's labels do."
@@ -326,13 +326,13 @@ def _earlier(earlier: dict) -> str:
 
 
 def _remake(metadata: dict) -> str:
-    settings = current_names(metadata["settings"])
+    settings = metadata["settings"]
     data, *votes = metadata["data"]["source"].split(", ")
     made_by = known_as(settings)
     chosen = (
         f"--recipe {made_by}" if made_by else f"--network {settings['network']} --epochs {settings['epochs']}"
     )
-    given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("vote_weight") else ""
+    given = f" --votes {(votes or ['fer2013new.csv'])[0]}" if settings.get("votes") else ""
     given += " --labels ferplus" if metadata["data"].get("labels") == "ferplus" else ""
     given += f" --begin models/{metadata['began_with']['name']}" if "began_with" in metadata else ""
     return (

@@ -5,15 +5,12 @@ Every random number is drawn from (seed, batch number), so that a run can be rep
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import check_choice
-
-if TYPE_CHECKING:
-    import tensorflow as tf
 
 
 @dataclass(frozen=True)
@@ -63,7 +60,7 @@ def training_batches(
     seed: int,
     epochs: int = 1,
     skip: int = 0,
-) -> "tf.data.Dataset":
+) -> Any:
     """Build a stream of shuffled, augmented batches.
 
     Each epoch shows the faces in another order; those that do not fill its last batch are left out of it.
@@ -88,13 +85,13 @@ def training_batches(
     steps = n // batch_size
     all_faces, all_targets = tf.constant(faces[..., None]), tf.constant(targets.astype(np.float32))
 
-    def shuffled(epoch: "tf.Tensor") -> "tf.data.Dataset":
+    def shuffled(epoch: Any) -> Any:
         order = tf.random.experimental.stateless_shuffle(tf.range(n), seed=[seed, epoch])
         return tf.data.Dataset.from_tensor_slices(
             tf.reshape(order[: steps * batch_size], (steps, batch_size))
         )
 
-    def load(number: "tf.Tensor", rows: "tf.Tensor") -> tuple["tf.Tensor", "tf.Tensor"]:
+    def load(number: Any, rows: Any) -> tuple[Any, Any]:
         batch = tf.cast(tf.gather(all_faces, rows), tf.float32)
         return augment_batch(batch, augmentation, (seed, number)), tf.gather(all_targets, rows)
 
@@ -104,7 +101,7 @@ def training_batches(
     return numbered.map(load, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-def augment_batch(faces: "tf.Tensor", augmentation: Augmentation, seed: tuple[int, int]) -> "tf.Tensor":
+def augment_batch(faces: Any, augmentation: Augmentation, seed: tuple[int, int]) -> Any:
     """Change each face of a batch by its own random amounts.
 
     Args:
@@ -133,9 +130,7 @@ def augment_batch(faces: "tf.Tensor", augmentation: Augmentation, seed: tuple[in
     return faces
 
 
-def _transform(
-    faces: "tf.Tensor", augmentation: Augmentation, draws: "tf.Tensor", height: int, width: int
-) -> "tf.Tensor":
+def _transform(faces: Any, augmentation: Augmentation, draws: Any, height: int, width: int) -> Any:
     """Rotate, shear, zoom, flip and shift in one transform around the centre; edge pixels are repeated."""
     import tensorflow as tf
 
@@ -159,9 +154,7 @@ def _transform(
     )
 
 
-def _erase(
-    faces: "tf.Tensor", augmentation: Augmentation, draws: "tf.Tensor", height: int, width: int
-) -> "tf.Tensor":
+def _erase(faces: Any, augmentation: Augmentation, draws: Any, height: int, width: int) -> Any:
     """Cover a rectangle of up to a third of each side with mid gray (random erasing, Z. Zhong et al. 2017)."""
     import tensorflow as tf
 

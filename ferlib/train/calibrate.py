@@ -2,16 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ferlib.model import calibration
 from ferlib.train.fit import predict_probabilities
 from ferlib.train.networks import output_layer
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,7 +27,7 @@ class Calibration:
     bias: np.ndarray
 
     @classmethod
-    def fit(cls, model: "keras.Model", faces: np.ndarray, labels: np.ndarray) -> "Calibration":
+    def fit(cls, model: Any, faces: np.ndarray, labels: np.ndarray) -> "Calibration":
         """Fit the calibration to faces that the network has not learned.
 
         Args:
@@ -70,7 +67,7 @@ class Calibration:
         biases = {name: round(float(bias), 3) for name, bias in zip(class_names, self.bias, strict=True)}
         return {"temperature": float(f"{self.temperature:.4g}"), "shift": biases}
 
-    def apply(self, model: "keras.Model") -> None:
+    def apply(self, model: Any) -> None:
         """Build the calibration into the last layer of a network.
 
         Args:

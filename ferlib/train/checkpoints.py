@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -24,9 +24,6 @@ from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.model.metadata import HISTORY_COLUMNS, write_history
 from ferlib.train.recipes import Settings, current_names
-
-if TYPE_CHECKING:
-    import keras
 
 
 def data_fingerprint(faces: np.ndarray, targets: np.ndarray) -> str:
@@ -53,7 +50,7 @@ def weights_fingerprint(weights: Sequence[np.ndarray]) -> str:
     """
     digest = hashlib.blake2b(digest_size=8)
     for array in weights:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
@@ -76,7 +73,7 @@ class Checkpoint:
         self.history: list[dict[str, Any]] = []
         self.best_weights: list[np.ndarray] | None = None
 
-    def restore(self, model: "keras.Model") -> None:
+    def restore(self, model: Any) -> None:
         """Continue from the saved state, if there is one.
 
         Args:
@@ -118,7 +115,7 @@ class Checkpoint:
                 "finish it with those, or remove the folder"
             )
 
-    def callback(self) -> "keras.callbacks.Callback":
+    def callback(self) -> Any:
         """Create the Keras callback that fills the history and saves the state after each epoch.
 
         With `ema` it is also the callback that swaps the averaged weights in for validation: what is saved to resume
@@ -153,7 +150,7 @@ class Checkpoint:
 
         return Save(swap_on_epoch=True) if self.run_facts["ema"] else Save()
 
-    def _add(self, row: dict[str, Any], model: "keras.Model") -> None:
+    def _add(self, row: dict[str, Any], model: Any) -> None:
         """Note a finished epoch, whose weights to keep are those that the model has now."""
         before = max((each["val_accuracy"] for each in self.history), default=-1)
         if self.run_facts["keep"] == "last" or row["val_accuracy"] > before:
@@ -178,16 +175,16 @@ class Checkpoint:
                 "make room and start again"
             ) from error
 
-    def _save_rest(self, folder: Path, model: "keras.Model") -> None:
+    def _save_rest(self, folder: Path, model: Any) -> None:
         """Save all but the model; the history is the last file, both written and renamed."""
-        arrays = {f"w{k}": weight for k, weight in enumerate(self.best_weights or [])}
+        arrays: dict[str, Any] = {f"w{k}": weight for k, weight in enumerate(self.best_weights or [])}
         arrays |= {f"random{k}": state.numpy() for k, state in enumerate(_random_states(model))}
         np.savez(folder / "best.part.npz", **arrays)
         (folder / "settings.part.json").write_text(json.dumps(self.run_facts, indent=1))
         write_history(self.history, folder / "history.part.csv")
 
 
-def _restore(folder: Path, model: "keras.Model") -> list[np.ndarray]:
+def _restore(folder: Path, model: Any) -> list[np.ndarray]:
     """Put a state into a model that was just compiled; returns the best weights.
 
     The saved model itself cannot be used: its optimizer does not know which weights must not decay.
@@ -206,12 +203,12 @@ def _restore(folder: Path, model: "keras.Model") -> list[np.ndarray]:
     return best
 
 
-def _random_states(model: "keras.Model") -> list[Any]:
+def _random_states(model: Any) -> list[Any]:
     """The states of the random numbers of dropout, which Keras does not save with a model."""
     return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
 
 
-def _save_model(folder: Path, model: "keras.Model") -> None:
+def _save_model(folder: Path, model: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.part.csv").unlink(missing_ok=True)
     model.save(folder / "state.part.keras")

@@ -18,7 +18,7 @@ from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -29,10 +29,6 @@ from ferlib.common.images import crop_face, resize, to_gray
 from ferlib.model.bundle import Bundle, load_bundle
 from ferlib.model.litert import open_model
 from ferlib.model.metadata import FORMS, METADATA_FILE, file_hash, read_metadata, update_metadata
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
 
 FORMATS = ("json", "litert", "litert-int8")
 ARCHITECTURE_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
@@ -146,7 +142,7 @@ def _compare(expected: np.ndarray, exported: np.ndarray, form: str) -> dict[str,
     return {"largest_difference": difference, "same_answer": round(same, 5)}
 
 
-def convert(model: "keras.Model", eight_bits: bool = False) -> bytes:
+def convert(model: Any, eight_bits: bool = False) -> bytes:
     """Convert a Keras model to LiteRT; batch normalisation is folded into the convolutions.
 
     Args:
@@ -165,7 +161,7 @@ def convert(model: "keras.Model", eight_bits: bool = False) -> bytes:
         return bytes(ready.convert())
 
 
-def converter(model: "keras.Model") -> "tf.lite.TFLiteConverter":
+def converter(model: Any) -> Any:
     """Create a LiteRT converter; use it within `converter_silenced`.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,6 @@ from ferlib.common.labels import SEVEN, label_of
 from ferlib.model.bundle import Bundle, plain_copy
 from ferlib.train.fit import one_hot
 from ferlib.train.networks import output_layer
-
-if TYPE_CHECKING:
-    import keras
 
 
 def hold_out(labels: np.ndarray, share: float = 0.25) -> np.ndarray:
@@ -46,7 +43,7 @@ def finetune_bundle(
     epochs: int = 30,
     learning_rate: float = 3e-3,
     seed: int = 7,
-) -> "keras.Model":
+) -> Any:
     """Train the last layer of a bundle's network on new faces, without forgetting the old ones.
 
     Each face is also shown mirrored. The targets of the faces of other people are the present predictions of the
@@ -136,12 +133,12 @@ def draw_person(count: int, class_names: Sequence[str], seed: int = 7) -> tuple[
     rng = np.random.default_rng([seed, 11])
     person = synth.sample_face(rng, "neutral")
     labels = {emotion: label_of(emotion, class_names) for emotion in SEVEN}
-    emotions = [emotion for emotion, label in labels.items() if label is not None]
+    known = [(emotion, class_names[label]) for emotion, label in labels.items() if label is not None]
     faces, names = [], []
     for k in range(count):
-        emotion = emotions[k % len(emotions)]
+        emotion, name = known[k % len(known)]
         pose = dict(zip(("yaw", "pitch", "roll"), rng.uniform(-5, 5, 3), strict=True))
         face = replace(person, emotion=emotion, aus=synth.sample_units(rng, emotion), **pose)
         faces.append(crop_face(synth.draw_face(face, 96, rng), synth.face_box(face, 96)))
-        names.append(class_names[labels[emotion]])
+        names.append(name)
     return faces, names

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,9 +13,6 @@ from ferlib.train import networks
 from ferlib.train.augment import get_augmentation, training_batches
 from ferlib.train.checkpoints import Checkpoint, data_fingerprint, weights_fingerprint
 from ferlib.train.recipes import Settings
-
-if TYPE_CHECKING:
-    import keras
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,7 +87,7 @@ def one_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
     return np.eye(n_classes, dtype=np.float32)[labels]
 
 
-def predict_probabilities(model: "keras.Model", faces: np.ndarray) -> np.ndarray:
+def predict_probabilities(model: Any, faces: np.ndarray) -> np.ndarray:
     """Predict with a network that is not a bundle yet.
 
     Args:
@@ -119,7 +116,7 @@ def fast_precision() -> str:
     return "bfloat16" if "avx512_bf16" in flags or "amx_bf16" in flags else "float32"
 
 
-def build_compiled_model(settings: Settings, n_classes: int, steps_per_epoch: int) -> "keras.Model":
+def build_compiled_model(settings: Settings, n_classes: int, steps_per_epoch: int) -> Any:
     """Build the network of a recipe with its loss and optimizer.
 
     Args:
@@ -151,7 +148,7 @@ def build_compiled_model(settings: Settings, n_classes: int, steps_per_epoch: in
     return model
 
 
-def _optimizer(settings: Settings, steps_per_epoch: int) -> "keras.optimizers.Optimizer":
+def _optimizer(settings: Settings, steps_per_epoch: int) -> Any:
     optimizers = import_keras().optimizers
     check_choice("optimizer", settings.optimizer, ("adamw", "adam", "sgd"))
     options: dict[str, Any] = {"learning_rate": _learning_rate(settings, steps_per_epoch)}
@@ -226,9 +223,9 @@ def fit_network(
     data: TrainingData,
     settings: Settings,
     checkpoints: Path | None = None,
-    callbacks: Sequence["keras.callbacks.Callback"] = (),
+    callbacks: Sequence[Any] = (),
     initial_weights: Sequence[np.ndarray] | None = None,
-) -> tuple["keras.Model", list[dict[str, Any]]]:
+) -> tuple[Any, list[dict[str, Any]]]:
     """Train a network.
 
     Args:
@@ -275,12 +272,12 @@ def fit_network(
 
 
 def _fit(
-    model: "keras.Model",
+    model: Any,
     data: TrainingData,
     settings: Settings,
     steps: int,
     checkpoint: Checkpoint,
-    callbacks: Sequence["keras.callbacks.Callback"],
+    callbacks: Sequence[Any],
 ) -> None:
     """Train the epochs that are left."""
     history, done = checkpoint.history, len(checkpoint.history)
@@ -314,9 +311,7 @@ def _fit(
     )
 
 
-def _set_initial_weights(
-    model: "keras.Model", weights: Sequence[np.ndarray], network: str
-) -> list[np.ndarray]:
+def _set_initial_weights(model: Any, weights: Sequence[np.ndarray], network: str) -> list[np.ndarray]:
     """Start from these weights, except for a last layer with other classes; returns the weights of the model."""
     own, last = model.get_weights(), len(model.layers[-1].weights)
     if len(weights) == len(own) and weights[-1].shape != own[-1].shape:

@@ -15,22 +15,18 @@ from contextlib import redirect_stdout, suppress
 from functools import partial
 from io import StringIO
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, check_choice
 from ferlib.model.keras_import.architecture import read_layers
-
-if TYPE_CHECKING:
-    import keras
-    from IPython.display import Image, Markdown
 
 Shape = tuple[int, int, int]
 
 INPUT_SHAPE = (48, 48, 1)
 
 
-def build(name: str, n_classes: int, input_shape: Shape = INPUT_SHAPE) -> "keras.Model":
+def build(name: str, n_classes: int, input_shape: Shape = INPUT_SHAPE) -> Any:
     """Build an untrained network.
 
     Args:
@@ -51,10 +47,10 @@ def build(name: str, n_classes: int, input_shape: Shape = INPUT_SHAPE) -> "keras
     check_choice("network", name, NETWORKS)
     if n_classes < 2:
         raise BadInputError(f"a network needs at least two classes, got {n_classes}")
-    return NETWORKS[name](n_classes, tuple(input_shape))
+    return NETWORKS[name](n_classes, input_shape)
 
 
-def output_layer(model: "keras.Model") -> "keras.layers.Dense":
+def output_layer(model: Any) -> Any:
     """Get the last layer of a network.
 
     Args:
@@ -74,12 +70,12 @@ def output_layer(model: "keras.Model") -> "keras.layers.Dense":
     return last
 
 
-def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> "keras.Model":
+def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> Any:
     """The networks of A and B."""
     keras = import_keras()
     layers = keras.layers
 
-    def conv(filters: int, size: int) -> "keras.layers.Layer":
+    def conv(filters: int, size: int) -> Any:
         return layers.Conv2D(filters, size, padding="same", activation="relu")
 
     return keras.Sequential(
@@ -104,7 +100,7 @@ def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> "
     )
 
 
-def _network_c(n_classes: int, input_shape: Shape) -> "keras.Model":
+def _network_c(n_classes: int, input_shape: Shape) -> Any:
     """The network of system C. How its input was scaled was never published; ours is 0 to 1."""
     keras = import_keras()
     layers = keras.layers
@@ -119,12 +115,12 @@ def _network_c(n_classes: int, input_shape: Shape) -> "keras.Model":
     return keras.Sequential(stack, name="C")
 
 
-def _network_d(n_classes: int, input_shape: Shape) -> "keras.Model":
+def _network_d(n_classes: int, input_shape: Shape) -> Any:
     """The network of system D; takes 0 to 255 without rescaling."""
     keras = import_keras()
     layers = keras.layers
 
-    def block(layer: "keras.layers.Layer") -> list["keras.layers.Layer"]:
+    def block(layer: Any) -> list[Any]:
         return [layer, layers.BatchNormalization(), layers.Activation("relu")]
 
     stack = [layers.Input(input_shape)]
@@ -138,7 +134,7 @@ def _network_d(n_classes: int, input_shape: Shape) -> "keras.Model":
     return keras.Sequential(stack, name="D")
 
 
-def _network_e(n_classes: int, input_shape: Shape) -> "keras.Model":
+def _network_e(n_classes: int, input_shape: Shape) -> Any:
     """The main network of system E."""
     keras = import_keras()
     layers = keras.layers
@@ -153,7 +149,7 @@ def _network_e(n_classes: int, input_shape: Shape) -> "keras.Model":
     return keras.Model(inputs, outputs, name="E")
 
 
-def _network_e_small(n_classes: int, input_shape: Shape) -> "keras.Model":
+def _network_e_small(n_classes: int, input_shape: Shape) -> Any:
     """The first network of system E."""
     keras = import_keras()
     layers = keras.layers
@@ -166,7 +162,7 @@ def _network_e_small(n_classes: int, input_shape: Shape) -> "keras.Model":
     return keras.Model(inputs, outputs, name="E-small")
 
 
-def _as_64_in_colour(x: "keras.KerasTensor") -> "keras.KerasTensor":
+def _as_64_in_colour(x: Any) -> Any:
     """Resize any input to 64×64, repeat gray three times, and rescale it to 0..1."""
     layers = import_keras().layers
     if x.shape[1:3] != (64, 64):
@@ -176,9 +172,7 @@ def _as_64_in_colour(x: "keras.KerasTensor") -> "keras.KerasTensor":
     return layers.Rescaling(1 / 255)(x)
 
 
-def _residual(
-    name: str, pairs: Sequence[int], n_classes: int, input_shape: Shape, stride: int = 1
-) -> "keras.Model":
+def _residual(name: str, pairs: Sequence[int], n_classes: int, input_shape: Shape, stride: int = 1) -> Any:
     """Pairs of 3×3 convolutions with batch normalisation, and a shortcut around each pair.
 
     Each stage halves the side of the maps (48, 24, 12, 6) and widens them; `pairs` has the number of pairs per stage,
@@ -188,7 +182,7 @@ def _residual(
     keras = import_keras()
     layers = keras.layers
 
-    def conv(x: "keras.KerasTensor", filters: int, size: int = 3, strides: int = 1) -> "keras.KerasTensor":
+    def conv(x: Any, filters: int, size: int = 3, strides: int = 1) -> Any:
         options = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
         x = layers.Conv2D(filters, size, strides, **options)(x)
         return layers.BatchNormalization()(x)
@@ -209,7 +203,7 @@ def _residual(
     return keras.Model(inputs, outputs, name=name)
 
 
-NETWORKS: dict[str, Callable[[int, Shape], "keras.Model"]] = {
+NETWORKS: dict[str, Callable[[int, Shape], Any]] = {
     "A": partial(_wide, "A", 3),  # 6,907,330 parameters for two classes
     "B": partial(_wide, "B", 1),  # 6,912,199 for seven classes
     "C": _network_c,  # 1,727,430 for six classes
@@ -226,7 +220,7 @@ A to E are those of the published systems, small, medium and quick our own.
 """
 
 
-def mermaid(model: "keras.Model") -> str:
+def mermaid(model: Any) -> str:
     """Draw the layers of a model as a Mermaid flow chart.
 
     Args:
@@ -248,7 +242,7 @@ def mermaid(model: "keras.Model") -> str:
     return "\n".join(lines)
 
 
-def plot_network(model: "keras.Model", file: Path, dpi: int = 55) -> "Image | Markdown":
+def plot_network(model: Any, file: Path, dpi: int = 55) -> Any:
     """Draw the layers of a model for a notebook.
 
     Args:

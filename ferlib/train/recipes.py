@@ -57,7 +57,12 @@ _EARLIER_NAMES = {
 
 def _published(network: str, epochs: int, batch_size: int, learning_rate: float, **others: Any) -> Settings:
     """A published recipe: none of our additions."""
-    plain = {"augmentation": "none", "optimizer": "adam", "schedule": "constant", "ema": False}
+    plain: dict[str, Any] = {
+        "augmentation": "none",
+        "optimizer": "adam",
+        "schedule": "constant",
+        "ema": False,
+    }
     plain |= {"weight_decay": 0.0, "label_smoothing": 0.0, "warm_up": 0.0, "precision": "float32"}
     return Settings(network, epochs, batch_size, learning_rate=learning_rate, **(plain | others))
 

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -11,16 +11,13 @@ import pandas as pd
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError
 from ferlib.dataset.ferplus import label_shares
-from ferlib.dataset.splits import Dataset, check_classes, group_copies, held_out
+from ferlib.dataset.splits import Dataset, check_classes, held_out
 from ferlib.model.bundle import Bundle, load_bundle, save_bundle
 from ferlib.model.calibration import fit_temperature
 from ferlib.model.metadata import METADATA_FILE
 from ferlib.train.calibrate import Calibration
 from ferlib.train.fit import TrainingData, fit_network, one_hot, predict_probabilities
 from ferlib.train.recipes import Settings, get_recipe, known_as
-
-if TYPE_CHECKING:
-    import keras
 
 MIN_ROWS_PER_CLASS = 5
 """Training rows that a class needs; of fewer, next to none could be held out to validate on."""
@@ -49,8 +46,7 @@ class TrainingRows:
         training = self.dataset.usage == "Training"
         self.dataset = self.dataset.select(training)
         self.votes = None if self.votes is None else self.votes[training]
-        self.copies = group_copies(self.dataset.pixels)
-        check_classes(self.dataset, MIN_ROWS_PER_CLASS, self.copies)
+        check_classes(self.dataset, MIN_ROWS_PER_CLASS)
 
 
 @dataclass(eq=False)
@@ -156,7 +152,7 @@ class TrainingRun:
 
     @cached_property
     def _held_out(self) -> np.ndarray:
-        return held_out(self.rows.dataset, 0.1, self.settings.seed, self.rows.copies)
+        return held_out(self.rows.dataset, 0.1, self.settings.seed)
 
     @cached_property
     def _validation(self) -> Dataset:
@@ -179,7 +175,7 @@ class TrainingRun:
         val = self._validation
         return TrainingData(rows.pixels, rows.labels, n_classes, val.pixels, val.labels, targets)
 
-    def _calibrate(self, model: "keras.Model", earlier: dict[str, Bundle]) -> Calibration | None:
+    def _calibrate(self, model: Any, earlier: dict[str, Bundle]) -> Calibration | None:
         """Build the calibration into the network, if the settings ask for one."""
         if not self.settings.calibrate:
             return None
@@ -191,7 +187,7 @@ class TrainingRun:
         return calibration
 
     def _metadata(
-        self, model: "keras.Model", earlier: dict[str, Bundle], calibration: Calibration | None
+        self, model: Any, earlier: dict[str, Bundle], calibration: Calibration | None
     ) -> dict[str, Any]:
         """What the bundle says about how it was made."""
         again, val = earlier.get(self.settings.retrain_on_all), self._validation

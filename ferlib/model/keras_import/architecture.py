@@ -11,40 +11,20 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ferlib.common import labels
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BundleError, check_choice
 from ferlib.model.bundle import save_bundle
-from ferlib.model.keras_import.layers import SPATIAL, apply_layer
+from ferlib.model.keras_import.layers import SPATIAL, Layer, apply_layer
 from ferlib.model.keras_import.weights import open_h5, read_weights, text_of
 from ferlib.model.metadata import file_hash
-
-if TYPE_CHECKING:
-    import keras
 
 SCALINGS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 """The range of values a network was trained on: (factor, offset) that produce it from 0..255."""
 
 _MODELS = ("Sequential", "Model", "Functional")
-
-
-@dataclass(frozen=True)
-class Layer:
-    """A layer as its file describes it.
-
-    Attributes:
-        kind: The name of its class.
-        name: Its own name, with "_" in place of "/".
-        config: Its settings.
-        sources: The names of the layers whose outputs it takes.
-    """
-
-    kind: str
-    name: str
-    config: dict[str, Any]
-    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -109,7 +89,7 @@ def import_model(
         raise BundleError(f"{source.name} holds no weights; give their file with weights")
     model = build_model(architecture, scaling)
     stored = Path(weights or source)
-    rotated = read_weights(stored, architecture, model, kernels)
+    rotated = read_weights(stored, architecture.layers, model, kernels)
     facts = {
         "files": {file.name: file_hash(file) for file in dict.fromkeys((source, stored))},
         "keras_version": architecture.keras_version,
@@ -184,7 +164,7 @@ def read_layers(content: Mapping[str, Any]) -> list[Layer]:
     for entry in entries:
         name = _valid_name(entry["config"]["name"])
         if content["class_name"] == "Sequential":
-            sources = (layers[-1].name,) if layers else ()
+            sources = tuple(layer.name for layer in layers[-1:])
         else:
             calls = entry["inbound_nodes"]
             if len(calls) > 1:
@@ -205,7 +185,7 @@ def _source_names(call: Any) -> list[str]:
     return re.findall(r'"keras_history": \["(.*?)"', json.dumps(call["args"]))
 
 
-def build_model(architecture: Architecture, scaling: str = "0..255") -> "keras.Model":
+def build_model(architecture: Architecture, scaling: str = "0..255") -> Any:
     """Rebuild a network: gray faces in, a softmax out, channels last.
 
     Args:

@@ -1,15 +1,11 @@
 """The layers of Keras 1 and 2 as layers of Keras 3, channels last."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import Any
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BundleError
-
-if TYPE_CHECKING:
-    from keras import KerasTensor
-
-    from ferlib.model.keras_import.architecture import Layer
 
 ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu")
 """Activations that mean the same in all three versions (hard_sigmoid does not)."""
@@ -57,7 +53,24 @@ SPATIAL = frozenset(name for name in (*_KEPT, "Convolution2D") if name.endswith(
 """Layers for which the order of channels matters, by the name in the file."""
 
 
-def apply_layer(layer: "Layer", inputs: Sequence["KerasTensor"], channels_first: bool) -> "KerasTensor":
+@dataclass(frozen=True)
+class Layer:
+    """A layer as its file describes it.
+
+    Attributes:
+        kind: The name of its class.
+        name: Its own name, with "_" in place of "/".
+        config: Its settings.
+        sources: The names of the layers whose outputs it takes.
+    """
+
+    kind: str
+    name: str
+    config: dict[str, Any]
+    sources: tuple[str, ...]
+
+
+def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool) -> Any:
     """Apply a layer of a file to tensors.
 
     Args:
@@ -93,7 +106,7 @@ def apply_layer(layer: "Layer", inputs: Sequence["KerasTensor"], channels_first:
         raise BundleError(f"layer {layer.name!r} ({layer.kind}) cannot be rebuilt: {line}") from error
 
 
-def _settings(kind: str, layer: "Layer", move_axes: bool) -> dict[str, Any]:
+def _settings(kind: str, layer: Layer, move_axes: bool) -> dict[str, Any]:
     config = dict(layer.config)
     for old, new in _NEW_NAMES.items():
         if old in config and new in _KEPT[kind]:

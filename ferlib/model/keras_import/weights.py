@@ -5,31 +5,24 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ferlib.common.errors import BadInputError, BundleError
-
-if TYPE_CHECKING:
-    import h5py
-    import keras
-
-    from ferlib.model.keras_import.architecture import Architecture, Layer
+from ferlib.model.keras_import.layers import Layer
 
 _CONVOLUTIONS = ("Conv2D", "Convolution2D")
 
 
-def read_weights(
-    path: Path, architecture: "Architecture", model: "keras.Model", kernels: str | None = None
-) -> bool:
+def read_weights(path: Path, layers: Sequence[Layer], model: Any, kernels: str | None = None) -> bool:
     """Put the weights of a file into a network.
 
     Layers are matched by their order, as Keras does.
 
     Args:
         path: A whole-model `.h5`, a weights `.h5` of Keras 1 or 2, or a `.weights.h5` of Keras 2 or 3.
-        architecture: The layers of the network.
+        layers: The layers of the network, in the order of its file.
         model: The network that was rebuilt from them.
         kernels: "theano" or "tensorflow"; see `architecture.import_model`.
 
@@ -43,13 +36,13 @@ def read_weights(
     if not path.is_file():
         raise BundleError(f"{path}: no such file; give the file of the weights")
     rebuilt = {layer.name: layer for layer in model.layers}
-    layers = [layer for layer in architecture.layers if layer.name in rebuilt and rebuilt[layer.name].weights]
+    weighted = [layer for layer in layers if layer.name in rebuilt and rebuilt[layer.name].weights]
     with open_h5(path) as file:
         root = file.get("model_weights", file)
         backend = text_of(root.attrs.get("backend", file.attrs.get("backend", "")))
-        stored = _by_order(root) if "layer_names" in root.attrs else _by_class(root, architecture.layers)
-    rotate = _must_rotate(kernels or backend, layers, rebuilt, path)
-    for number, layer in enumerate(layers):
+        stored = _by_order(root) if "layer_names" in root.attrs else _by_class(root, layers)
+    rotate = _must_rotate(kernels or backend, weighted, rebuilt, path)
+    for number, layer in enumerate(weighted):
         arrays = stored[number][1] if number < len(stored) else []
         arrays = [_channels_last(array, layer, rotate) for array in arrays]
         target = rebuilt[layer.name]
@@ -60,14 +53,14 @@ def read_weights(
                 f"{_shapes(expected)}, the file has {_shapes(found)}"
             )
         target.set_weights(arrays)
-    if len(stored) > len(layers):
-        extra = stored[len(layers)][0]
+    if len(stored) > len(weighted):
+        extra = stored[len(weighted)][0]
         raise BundleError(f"{path.name} has weights for a layer {extra!r} that the network lacks")
     return rotate
 
 
 @contextmanager
-def open_h5(path: Path) -> Iterator["h5py.File"]:
+def open_h5(path: Path) -> Iterator[Any]:
     """Open an HDF5 file for reading.
 
     Args:
@@ -103,7 +96,7 @@ def text_of(value: str | bytes) -> str:
 _Stored = list[tuple[str, list[np.ndarray]]]  # the name of each layer with its arrays
 
 
-def _by_order(root: "h5py.Group") -> _Stored:
+def _by_order(root: Any) -> _Stored:
     """Keras 1 and 2: attributes list layers and weights in their order."""
     stored = []
     for name in _names(root, "layer_names"):
@@ -113,7 +106,7 @@ def _by_order(root: "h5py.Group") -> _Stored:
     return stored
 
 
-def _names(group: "h5py.Group", attribute: str) -> list[str]:
+def _names(group: Any, attribute: str) -> list[str]:
     """A list of names; one too long for an attribute is continued in `…0`, `…1`."""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
@@ -121,7 +114,7 @@ def _names(group: "h5py.Group", attribute: str) -> list[str]:
     return [text_of(name) for part in parts for name in group.attrs[part]]
 
 
-def _by_class(root: "h5py.Group", layers: "Sequence[Layer]") -> _Stored:
+def _by_class(root: Any, layers: Sequence[Layer]) -> _Stored:
     """A `.weights.h5`: one group per layer, named after its class with a number."""
     parent = root.get("layers", root.get("_layer_checkpoint_dependencies"))
     if parent is None:
@@ -148,7 +141,7 @@ def _snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _must_rotate(backend: str, layers: "Sequence[Layer]", rebuilt: Mapping[str, Any], path: Path) -> bool:
+def _must_rotate(backend: str, layers: Sequence[Layer], rebuilt: Mapping[str, Any], path: Path) -> bool:
     """Whether the kernels are Theano's; `backend` is what the caller or the file says."""
     convolutions = [
         layer for layer in layers if layer.kind in _CONVOLUTIONS and max(rebuilt[layer.name].kernel_size) > 1
@@ -171,7 +164,7 @@ def _must_rotate(backend: str, layers: "Sequence[Layer]", rebuilt: Mapping[str, 
     return True
 
 
-def _channels_last(array: np.ndarray, layer: "Layer", rotate: bool) -> np.ndarray:
+def _channels_last(array: np.ndarray, layer: Layer, rotate: bool) -> np.ndarray:
     if array.ndim != 4 or layer.kind not in _CONVOLUTIONS:
         return array
     if layer.config.get("dim_ordering") == "th":  # Keras 1: (filters, channels, rows, columns)
