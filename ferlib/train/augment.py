@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import check_choice
 
 
 @dataclass(frozen=True)
@@ -34,22 +33,7 @@ AUGMENTATIONS = {
     "ours": Augmentation(flip=True, rotation=12, shear=6, zoom=0.12, shift=0.08, jitter=0.2, erase=0.3),
     "strong": Augmentation(flip=True, rotation=15, shear=8, zoom=0.16, shift=0.1, jitter=0.3, erase=0.5),
 }
-
-
-def get_augmentation(name: str) -> Augmentation:
-    """Get an augmentation by name.
-
-    Args:
-        name: A name in `AUGMENTATIONS`.
-
-    Returns:
-        The augmentation.
-
-    Raises:
-        BadInputError: An unknown name.
-    """
-    check_choice("augmentation", name, AUGMENTATIONS)
-    return AUGMENTATIONS[name]
+"""The augmentations of the recipes by name; A and D are those of the published systems."""
 
 
 def training_batches(

@@ -9,69 +9,47 @@ import numpy as np
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, check_choice
+from ferlib.dataset.splits import Dataset
 from ferlib.train import networks
-from ferlib.train.augment import get_augmentation, training_batches
+from ferlib.train.augment import AUGMENTATIONS, training_batches
 from ferlib.train.checkpoints import Checkpoint, data_fingerprint, weights_fingerprint
 from ferlib.train.recipes import Settings
 
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Faces to fit a network to, and faces to validate it on.
+    """Faces to fit a network to, and faces to validate it on; the usage of the rows is not looked at.
 
     Attributes:
-        faces: uint8 (n, 48, 48).
-        labels: int (n,), 0 to n_classes - 1.
-        n_classes: The number of classes.
-        val_faces: uint8 (m, 48, 48); None to train without validation.
-        val_labels: int (m,); None if there are no `val_faces`.
+        rows: The faces to learn from.
+        validation: The faces to validate on, with the same classes; None to train without validation.
         soft_targets: float32 (n, n_classes), rows summing to one; None to learn the labels alone.
 
     Raises:
-        BadInputError: Too few faces, another shape or dtype, a label outside the classes, or training labels that are
-            all the same.
+        BadInputError: Too few faces, or all faces to learn from have the same label.
     """
 
-    faces: np.ndarray
-    labels: np.ndarray
-    n_classes: int
-    val_faces: np.ndarray | None = None
-    val_labels: np.ndarray | None = None
+    rows: Dataset
+    validation: Dataset | None = None
     soft_targets: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        _check("training", self.faces, self.labels, self.n_classes, 2 * self.n_classes)
-        if self.labels.min() == self.labels.max():
+        count, n_classes = len(self.rows), len(self.rows.class_names)
+        if count < 2 * n_classes:
+            raise BadInputError(f"{count} training faces are too few for {n_classes} classes; collect more")
+        if len(np.unique(self.rows.labels)) == 1:
+            label = self.rows.class_names[self.rows.labels[0]]
             raise BadInputError(
-                f"all training faces have the label {self.labels[0]}; give faces of two classes or more"
+                f"all training faces have the label {label}; give faces of two classes or more"
             )
-        if self.val_faces is not None and self.val_labels is not None:
-            _check("validation", self.val_faces, self.val_labels, self.n_classes, 1)
+        if self.validation is not None and not len(self.validation):
+            raise BadInputError("there are 0 validation faces; give some, or None")
 
     @property
     def targets(self) -> np.ndarray:
         """The soft targets, or the labels one-hot encoded: float32 (n, n_classes)."""
-        return one_hot(self.labels, self.n_classes) if self.soft_targets is None else self.soft_targets
-
-    @property
-    def validation(self) -> tuple[np.ndarray, np.ndarray] | None:
-        """The validation faces as the network takes them, with one-hot targets; None without them."""
-        if self.val_faces is None or self.val_labels is None:
-            return None
-        return _as_input(self.val_faces), one_hot(self.val_labels, self.n_classes)
-
-
-def _check(part: str, faces: np.ndarray, labels: np.ndarray, n_classes: int, fewest: int) -> None:
-    if len(faces) != len(labels):
-        raise BadInputError(f"{len(faces)} {part} faces with {len(labels)} labels; give one label per face")
-    if len(faces) < fewest:
-        raise BadInputError(f"{len(faces)} {part} faces are too few for {n_classes} classes; collect more")
-    if faces.dtype != np.uint8 or faces.shape[1:] != networks.INPUT_SHAPE[:2]:
-        raise BadInputError(f"{part} faces must be uint8 (n, 48, 48), got {faces.dtype} {faces.shape}")
-    if labels.min() < 0 or labels.max() >= n_classes:
-        raise BadInputError(
-            f"{part} labels range from {labels.min()} to {labels.max()}, not 0..{n_classes - 1}"
-        )
+        labels_alone = one_hot(self.rows.labels, len(self.rows.class_names))
+        return labels_alone if self.soft_targets is None else self.soft_targets
 
 
 def one_hot(labels: np.ndarray, n_classes: int) -> np.ndarray:
@@ -229,8 +207,8 @@ def fit_network(
     """Train a network.
 
     Args:
-        data: The faces. Without validation faces the history has NaN for their figures, and the settings must
-            keep the last epoch.
+        data: The faces. Without validation the history has NaN for its figures, and the settings must keep the last
+            epoch.
         settings: The settings of the run.
         checkpoints: A folder for the state after each epoch; a call with the same settings and data resumes from it.
         callbacks: Further Keras callbacks.
@@ -247,22 +225,23 @@ def fit_network(
         FerlibError: The state cannot be written.
 
     Example:
-        >>> data = TrainingData(train.pixels, train.labels, 7, val.pixels, val.labels)
-        >>> model, history = fit_network(data, get_recipe("light", epochs=3))
+        >>> train, val = split_off(read_fer2013("fer2013.csv").part("Training"))
+        >>> model, history = fit_network(TrainingData(train, val), get_recipe("light", epochs=3))
     """
-    if data.val_faces is None and (settings.keep == "best" or settings.schedule == "plateau"):
+    if data.validation is None and (settings.keep == "best" or settings.schedule == "plateau"):
         raise BadInputError("these settings need validation faces; give some, or keep the last epoch")
     check_choice("keep", settings.keep, ("best", "last"))
-    steps = settings.steps_per_epoch or len(data.faces) // min(settings.batch_size, len(data.faces))
-    model = build_compiled_model(settings, data.n_classes, steps)
-    run_facts = asdict(settings) | {"data": data_fingerprint(data.faces, data.targets)}
+    count = len(data.rows)
+    steps = settings.steps_per_epoch or count // min(settings.batch_size, count)
+    model = build_compiled_model(settings, len(data.rows.class_names), steps)
+    run_facts = asdict(settings) | {"data": data_fingerprint(data.rows.pixels, data.targets)}
     if initial_weights is not None:
         run_facts["begun"] = weights_fingerprint(initial_weights)
         initial_weights = _set_initial_weights(model, initial_weights, settings.network)
     checkpoint = Checkpoint(checkpoints, run_facts)
     checkpoint.restore(model)
     if len(checkpoint.history) < settings.epochs:
-        _fit(model, data, settings, steps, checkpoint, callbacks)
+        _fit(model, data, settings, steps, checkpoint, list(callbacks))
     if checkpoint.best_weights is not None:
         model.set_weights(checkpoint.best_weights)
     if initial_weights is not None and settings.weight_interpolation:
@@ -277,35 +256,39 @@ def _fit(
     settings: Settings,
     steps: int,
     checkpoint: Checkpoint,
-    callbacks: Sequence[Any],
+    callbacks: list[Any],
 ) -> None:
     """Train the epochs that are left."""
-    history, done = checkpoint.history, len(checkpoint.history)
-    own = [checkpoint.callback()]
+    history, done, faces = checkpoint.history, len(checkpoint.history), data.rows.pixels
+    check_choice("augmentation", settings.augmentation, AUGMENTATIONS)
     if settings.schedule == "plateau":
-        own.append(
+        callbacks.insert(
+            0,
             import_keras().callbacks.LearningRateScheduler(
                 lambda epoch: plateau_rate(settings.learning_rate, [row["val_loss"] for row in history])
-            )
+            ),
         )
-    per_pass = len(data.faces) // min(settings.batch_size, len(data.faces))
+    steps_per_pass = len(faces) // min(settings.batch_size, len(faces))
+    batches = training_batches(
+        faces,
+        data.targets,
+        settings.batch_size,
+        AUGMENTATIONS[settings.augmentation],
+        settings.seed,
+        epochs=-(-settings.epochs * steps // steps_per_pass),
+        skip=done * steps,
+    )
+    validation = data.validation
     model.fit(
-        training_batches(
-            data.faces,
-            data.targets,
-            settings.batch_size,
-            get_augmentation(settings.augmentation),
-            settings.seed,
-            epochs=-(-settings.epochs * steps // per_pass),
-            skip=done * steps,
-        ),
+        batches,
         steps_per_epoch=steps,
         initial_epoch=done,
         epochs=settings.epochs,
-        validation_data=data.validation,
+        validation_data=validation
+        and (_as_input(validation.pixels), one_hot(validation.labels, len(validation.class_names))),
         validation_batch_size=256,
-        callbacks=[*own, *callbacks],
-        class_weight=class_weights(data.labels) if settings.balanced else None,
+        callbacks=[checkpoint.callback(), *callbacks],
+        class_weight=class_weights(data.rows.labels) if settings.balanced else None,
         shuffle=False,  # the batches are shuffled already; Keras warns about True
         verbose=0,
     )

@@ -55,24 +55,31 @@ _EARLIER_NAMES = {
 """Settings under the names that bundles and checkpoints of earlier versions have."""
 
 
-def _published(network: str, epochs: int, batch_size: int, learning_rate: float, **others: Any) -> Settings:
-    """A published recipe: none of our additions."""
-    plain: dict[str, Any] = {
-        "augmentation": "none",
-        "optimizer": "adam",
-        "schedule": "constant",
-        "ema": False,
-    }
-    plain |= {"weight_decay": 0.0, "label_smoothing": 0.0, "warm_up": 0.0, "precision": "float32"}
-    return Settings(network, epochs, batch_size, learning_rate=learning_rate, **(plain | others))
+_PLAIN = Settings(
+    augmentation="none",
+    optimizer="adam",
+    schedule="constant",
+    ema=False,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    warm_up=0.0,
+    precision="float32",
+)
+"""None of our additions; the published recipes have what they say beyond this."""
 
+_A = replace(
+    _PLAIN,
+    network="A",
+    epochs=10,
+    batch_size=128,
+    learning_rate=0.01,
+    augmentation="A",
+    optimizer="sgd",
+    schedule="decay",
+    steps_per_epoch=200,
+)
 
-_LIKE_A: dict[str, Any] = {
-    "augmentation": "A",
-    "optimizer": "sgd",
-    "schedule": "decay",
-    "steps_per_epoch": 200,
-}
+_E = replace(_PLAIN, network="E", epochs=10, batch_size=32)
 
 _SECOND = Settings(
     network="medium",
@@ -112,12 +119,12 @@ RECIPES = {
         label_smoothing=0.0,
         warm_up=0.2,
     ),
-    "A": _published("A", 10, 128, 0.01, **_LIKE_A),
-    "B": _published("B", 10, 128, 0.01, **_LIKE_A),
-    "C": _published("C", 20, 128, 1e-3, augmentation="D"),
-    "D": _published("D", 15, 64, 5e-4, augmentation="D", schedule="plateau"),
-    "E": _published("E", 10, 32, 1e-3),
-    "E-small": _published("E-small", 10, 32, 1e-3),
+    "A": _A,
+    "B": replace(_A, network="B"),
+    "C": replace(_PLAIN, network="C", epochs=20, batch_size=128, augmentation="D"),
+    "D": replace(_PLAIN, network="D", epochs=15, learning_rate=5e-4, augmentation="D", schedule="plateau"),
+    "E": _E,
+    "E-small": replace(_E, network="E-small"),
 }
 """Settings by name.
 

@@ -170,10 +170,7 @@ class TrainingRun:
         if settings.teachers:
             predictions = [earlier[name].predict(rows.pixels, tta="flip") for name in settings.teachers]
             targets = _mix(targets, np.mean(predictions, axis=0), settings.distillation_weight)
-        if settings.retrain_on_all:
-            return TrainingData(rows.pixels, rows.labels, n_classes, soft_targets=targets)
-        val = self._validation
-        return TrainingData(rows.pixels, rows.labels, n_classes, val.pixels, val.labels, targets)
+        return TrainingData(rows, None if settings.retrain_on_all else self._validation, targets)
 
     def _calibrate(self, model: Any, earlier: dict[str, Bundle]) -> Calibration | None:
         """Build the calibration into the network, if the settings ask for one."""

@@ -22,7 +22,7 @@ import numpy as np
 from ferlib.common.backend import import_keras
 from ferlib.common.labels import map_labels
 from ferlib.dataset import build, ferplus
-from ferlib.train.augment import get_augmentation, training_batches
+from ferlib.train.augment import AUGMENTATIONS, training_batches
 from ferlib.train.fit import build_compiled_model, one_hot
 from ferlib.train.recipes import RECIPES, get_recipe
 
@@ -95,7 +95,7 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
         learn.pixels,
         targets,
         settings.batch_size,
-        get_augmentation(settings.augmentation),
+        AUGMENTATIONS[settings.augmentation],
         settings.seed,
         epochs=-(-settings.epochs * steps // (len(learn) // settings.batch_size)),
     )

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from ferlib.common.errors import BadInputError, FerlibError
+from ferlib.train.fit import TrainingData
 from ferlib.train.recipes import Settings
 from tests.train.test_recipes import EARLIER
-from tests.train.tiny import FACES, QUICK, StopIn, assert_same, fit, keras
+from tests.train.tiny import QUICK, ROWS, VALIDATION, StopIn, assert_same, fit, keras
 
 
 @pytest.fixture
@@ -132,10 +133,11 @@ def test_a_folder_of_other_settings_is_refused(finished, change):
 
 
 def test_a_folder_of_other_data_is_refused(finished):
-    other = FACES.copy()
+    other = ROWS.pixels.copy()
     other[0, 0, 0] ^= 1
+    data = TrainingData(replace(ROWS, pixels=other), VALIDATION)
     with pytest.raises(BadInputError, match=r"other settings \(data\)"):
-        fit(folder=finished[0], faces=other)
+        fit(folder=finished[0], data=data)
 
 
 def test_a_folder_of_other_initial_weights_is_refused(tmp_path, undisturbed):

@@ -7,6 +7,7 @@ import pytest
 
 from ferlib.common.errors import BadInputError
 from ferlib.train.fit import (
+    TrainingData,
     build_compiled_model,
     class_weights,
     fast_precision,
@@ -16,18 +17,15 @@ from ferlib.train.fit import (
 )
 from ferlib.train.recipes import RECIPES
 from tests.train.tiny import (
-    FACES,
-    LABELS,
     QUICK,
-    VAL_FACES,
-    VAL_LABELS,
+    ROWS,
+    VALIDATION,
     assert_same,
     build_tiny,
-    data,
+    dataset,
     figures,
     fit,
     keras,
-    problem,
 )
 
 
@@ -50,9 +48,11 @@ def test_it_learns_and_returns_the_weights_of_the_best_epoch(ema):
     assert history[-1]["loss"] < history[0]["loss"]
     best = max(history, key=lambda row: row["val_accuracy"])  # the first of equal ones
     assert best["val_accuracy"] > 0.9
-    answers = predict_probabilities(model, VAL_FACES)
-    assert (answers.argmax(axis=1) == VAL_LABELS).mean() == pytest.approx(best["val_accuracy"], abs=1e-6)
-    kept = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)(np.eye(2)[VAL_LABELS], answers)
+    answers = predict_probabilities(model, VALIDATION.pixels)
+    assert (answers.argmax(axis=1) == VALIDATION.labels).mean() == pytest.approx(
+        best["val_accuracy"], abs=1e-6
+    )
+    kept = keras.losses.CategoricalCrossentropy(label_smoothing=0.1)(np.eye(2)[VALIDATION.labels], answers)
     assert float(kept) == pytest.approx(best["val_loss"], abs=1e-3)
 
 
@@ -112,13 +112,13 @@ def test_class_weights_make_all_classes_count_alike():
 
 
 def test_balanced_training_predicts_the_rare_class_more_often():
-    faces, labels = problem(200, seed=4)
-    keep = (labels == 0) | (np.arange(200) % 10 == 1)
+    rows = dataset(200, seed=4)
+    rows = rows.select((rows.labels == 0) | (np.arange(200) % 10 == 1))
     said = {}
     for balanced in (False, True):
         settings = replace(QUICK, epochs=4, balanced=balanced, ema=False, learning_rate=1e-3)
-        model, _ = fit(settings, faces=faces[keep], labels=labels[keep])
-        said[balanced] = predict_probabilities(model, VAL_FACES)[:, 1].mean()
+        model, _ = fit(settings, data=TrainingData(rows, VALIDATION))
+        said[balanced] = predict_probabilities(model, VALIDATION.pixels)[:, 1].mean()
     assert said[True] > said[False]
 
 
@@ -139,27 +139,21 @@ def test_the_last_epoch_is_kept_and_interpolated_with_the_initial_weights(tmp_pa
 @pytest.mark.parametrize("changes", [{"keep": "best"}, {"keep": "last", "schedule": "plateau"}])
 def test_settings_that_need_validation_faces_are_refused_without(changes):
     with pytest.raises(BadInputError, match="these settings need validation faces"):
-        fit(replace(QUICK, **changes), val_faces=None, val_labels=None)
+        fit(replace(QUICK, **changes), data=TrainingData(ROWS))
 
 
 @pytest.mark.parametrize(
-    "change, line",
+    "rows, validation, line",
     [
-        ({"labels": np.where(LABELS == 1, 2, 0)}, r"training labels range from 0 to 2, not 0\.\.1"),
-        ({"labels": np.ones_like(LABELS)}, "all training faces have the label 1"),
-        ({"labels": LABELS - 1}, r"training labels range from -1 to 0"),
-        ({"val_labels": VAL_LABELS + 1}, r"validation labels range from 1 to 2"),
-        ({"faces": FACES[:3], "labels": LABELS[:3]}, "3 training faces are too few for 2 classes"),
-        ({"faces": FACES[:0], "labels": LABELS[:0]}, "0 training faces are too few"),
-        ({"val_faces": FACES[:0], "val_labels": LABELS[:0]}, "0 validation faces are too few"),
-        ({"labels": LABELS[:-1]}, "64 training faces with 63 labels"),
-        ({"faces": FACES.astype(np.float32)}, r"training faces must be uint8 \(n, 48, 48\), got float32"),
-        ({"faces": FACES[:, :40]}, r"got uint8 \(64, 40, 48\)"),
+        (ROWS.select(ROWS.labels == 1), VALIDATION, "all training faces have the label neutral; give faces of two"),
+        (ROWS.select(np.arange(3)), VALIDATION, "3 training faces are too few for 2 classes"),
+        (ROWS.select(np.arange(0)), VALIDATION, "0 training faces are too few"),
+        (ROWS, VALIDATION.select(np.arange(0)), "there are 0 validation faces"),
     ],
-)
-def test_bad_data_are_refused(change, line):
+)  # fmt: skip
+def test_bad_data_are_refused(rows, validation, line):
     with pytest.raises(BadInputError, match=line):
-        data(**change)
+        TrainingData(rows, validation)
 
 
 @pytest.mark.parametrize(

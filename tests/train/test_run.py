@@ -16,7 +16,7 @@ from ferlib.train import run
 from ferlib.train.fit import one_hot
 from ferlib.train.recipes import RECIPES, known_as
 from ferlib.train.run import TrainingRows, TrainingRun
-from tests.train.tiny import QUICK, problem
+from tests.train.tiny import QUICK, dataset
 
 ONCE = replace(QUICK, epochs=1)
 PUPIL = replace(
@@ -31,11 +31,6 @@ PUPIL = replace(
 )
 
 
-def _dataset(count=120, names=("happy", "neutral")) -> Dataset:
-    faces, labels = problem(count)
-    return Dataset(faces, labels, np.full(count, "Training"), names)
-
-
 @pytest.fixture(scope="module", autouse=True)
 def recipes():
     """Two recipes, a third that starts from one of them and learns from both, and one that retrains it on all rows."""
@@ -48,7 +43,7 @@ def recipes():
 
 @pytest.fixture(scope="module")
 def rows() -> TrainingRows:
-    return TrainingRows(_dataset(), "drawn")
+    return TrainingRows(dataset(120), "drawn")
 
 
 @pytest.fixture(scope="module")
@@ -68,8 +63,8 @@ def retrained(rows, tmp_path_factory):
 def simple(tmp_path_factory):
     """The folder of a bundle of one epoch, which builds on nothing; not all rows of its data set are for training."""
     out = tmp_path_factory.mktemp("simple") / "m"
-    others = _dataset(30).with_usage("PublicTest")
-    TrainingRun(TrainingRows(splits.join([_dataset(), others]), "two halves"), ONCE, out).run()
+    others = dataset(30).with_usage("PublicTest")
+    TrainingRun(TrainingRows(splits.join([dataset(120), others]), "two halves"), ONCE, out).run()
     return out
 
 
@@ -109,23 +104,23 @@ def test_what_a_run_builds_on_is_trained_only_once(rows, retrained, tmp_path, mo
 def test_teachers_have_their_share_of_the_targets(retrained):
     folder, _, fits = retrained
     data = fits[2]  # that of the pupil
-    answers = [load_bundle(folder / f"m-{n}").predict(data.faces, tta="flip") for n in ("one", "two")]
-    expected = 0.5 * one_hot(data.labels, 2) + 0.5 * np.mean(answers, axis=0)
+    answers = [load_bundle(folder / f"m-{n}").predict(data.rows.pixels, tta="flip") for n in ("one", "two")]
+    expected = 0.5 * one_hot(data.rows.labels, 2) + 0.5 * np.mean(answers, axis=0)
     np.testing.assert_allclose(data.targets, expected, atol=1e-6)
-    np.testing.assert_array_equal(fits[0].targets, one_hot(fits[0].labels, 2))
+    np.testing.assert_array_equal(fits[0].targets, one_hot(fits[0].rows.labels, 2))
 
 
 def test_votes_have_their_share_of_the_targets(tmp_path, monkeypatch):
-    dataset = _dataset()
+    all_rows = dataset(120)
     votes = np.random.default_rng(3).integers(0, 5, (120, len(VOTES)))
     seen = []
     monkeypatch.setattr(run, "fit_network", lambda data, *args: [seen.append(data), 1 / 0])
-    rows = TrainingRows(dataset, "drawn", votes)
+    rows = TrainingRows(all_rows, "drawn", votes)
     with pytest.raises(ZeroDivisionError):
         TrainingRun(rows, replace(ONCE, vote_weight=0.25), tmp_path / "m").run()
-    learned = ~splits.held_out(dataset, 0.1, ONCE.seed)
-    shares = label_shares(votes[learned], dataset.labels[learned], 2)
-    expected = 0.75 * one_hot(dataset.labels[learned], 2) + 0.25 * shares
+    learned = ~splits.held_out(all_rows, 0.1, ONCE.seed)
+    shares = label_shares(votes[learned], all_rows.labels[learned], 2)
+    expected = 0.75 * one_hot(all_rows.labels[learned], 2) + 0.25 * shares
     np.testing.assert_allclose(seen[0].targets, expected, atol=1e-6)
 
 
@@ -133,7 +128,7 @@ def test_a_run_that_retrains_a_recipe_learns_the_held_out_rows_too(retrained):
     folder, history, fits = retrained
     made, pupil = read_metadata(folder / "m"), read_metadata(folder / "m-pupil")
     held_out = pupil["data"]["held_out_rows"]
-    counts = [(len(data.faces), data.val_faces is None) for data in fits]
+    counts = [(len(data.rows), data.validation is None) for data in fits]
     assert counts == [*[(120 - held_out, False)] * 3, (120, True)]
     assert made["data"]["training_rows"] == 120 and "held_out_accuracy" not in made["data"]
     assert all(np.isfinite(row["loss"]) and np.isnan(row["val_loss"]) for row in history)
@@ -178,9 +173,9 @@ def test_a_pupil_starts_from_its_first_teacher(rows, retrained, tmp_path):
 
 def test_a_network_starts_from_a_bundle_of_other_classes(simple, tmp_path):
     """With next to no learning rate its layers are those of the bundle, except for the last, which is new."""
-    first, dataset = load_bundle(simple), _dataset()
+    first, two = load_bundle(simple), dataset(120)
     names = ("happy", "neutral", "surprise")
-    three = Dataset(dataset.pixels, np.arange(120) % 3, dataset.usage, names)
+    three = Dataset(two.pixels, np.arange(120) % 3, two.usage, names)
     rows = TrainingRows(three, "drawn", label_source="ferplus")
     still = replace(ONCE, learning_rate=1e-9)
     TrainingRun(rows, still, tmp_path / "three", initial_bundle=first).run()
@@ -206,7 +201,7 @@ def test_a_network_starts_from_a_bundle_of_other_classes(simple, tmp_path):
     ],
 )  # fmt: skip
 def test_what_contradicts_itself_is_refused_before_any_training(simple, tmp_path, settings, votes, line):
-    rows = TrainingRows(_dataset(), "drawn", np.ones((120, len(VOTES)), int) if votes else None)
+    rows = TrainingRows(dataset(120), "drawn", np.ones((120, len(VOTES)), int) if votes else None)
     with pytest.raises(BadInputError, match=line):
         TrainingRun(rows, settings, tmp_path / "p", initial_bundle=load_bundle(simple)).run()
     assert not list(tmp_path.iterdir())
@@ -227,7 +222,7 @@ def test_an_earlier_bundle_of_another_recipe_is_refused(rows, retrained, tmp_pat
     if wrong == "seed":
         settings = replace(PUPIL, seed=8)
     elif wrong == "rows":
-        run_rows = TrainingRows(_dataset(100), "drawn")
+        run_rows = TrainingRows(dataset(100), "drawn")
     else:
         path = tmp_path / "m-one" / METADATA_FILE
         path.write_text(path.read_text().replace('"epochs": 1', '"epochs": 3'))
@@ -247,6 +242,6 @@ def test_an_earlier_bundle_of_another_recipe_is_refused(rows, retrained, tmp_pat
 def test_a_class_of_too_few_rows_is_refused_by_its_name(counts, line):
     labels = np.repeat(np.arange(2), counts)
     faces = np.random.default_rng(0).integers(0, 256, (len(labels), 48, 48), dtype=np.uint8)
-    dataset = Dataset(faces, labels, np.full(len(labels), "Training"), ("happy", "neutral"))
+    rows = Dataset(faces, labels, np.full(len(labels), "Training"), ("happy", "neutral"))
     with pytest.raises(BadInputError, match=line):
-        TrainingRows(dataset, "two")
+        TrainingRows(rows, "two")

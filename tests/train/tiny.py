@@ -3,6 +3,7 @@
 import numpy as np
 
 from ferlib.common.backend import import_keras
+from ferlib.dataset.splits import Dataset
 from ferlib.train import networks
 from ferlib.train.fit import TrainingData, fit_network
 from ferlib.train.recipes import Settings
@@ -42,19 +43,19 @@ def problem(count: int = 64, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return faces.astype(np.uint8), labels.astype(np.int64)
 
 
-FACES, LABELS = problem()
-VAL_FACES, VAL_LABELS = problem(40, seed=1)
+def dataset(count: int = 64, seed: int = 0, class_names=("happy", "neutral")) -> Dataset:
+    """The problem as a data set of Training rows."""
+    return Dataset(*problem(count, seed), np.full(count, "Training"), class_names)
 
 
-def data(**changes) -> TrainingData:
-    """The problem as training data."""
-    arrays = {"faces": FACES, "labels": LABELS, "val_faces": VAL_FACES, "val_labels": VAL_LABELS}
-    return TrainingData(n_classes=2, **(arrays | changes))
+ROWS = dataset()
+VALIDATION = dataset(40, seed=1)
 
 
-def fit(settings: Settings = QUICK, folder=None, callbacks=(), initial_weights=None, **changes):
+def fit(settings: Settings = QUICK, folder=None, callbacks=(), initial_weights=None, data=None):
     """(model, history) of a run on the problem."""
-    return fit_network(data(**changes), settings, folder, callbacks, initial_weights)
+    data = data or TrainingData(ROWS, VALIDATION)
+    return fit_network(data, settings, folder, callbacks, initial_weights)
 
 
 class StopIn(keras.callbacks.Callback):
