@@ -58,7 +58,7 @@ def test_a_run_stopped_within_an_epoch_is_resumed_as_if_it_had_not_been(state, u
     assert_same(fit(folder=state), undisturbed)
 
 
-@pytest.mark.parametrize("renames", [1, 3, 7])
+@pytest.mark.parametrize("renames", [1, 7])
 def test_a_run_stopped_between_the_renames_of_its_state_is_resumed(
     tmp_path, undisturbed, monkeypatch, renames
 ):
@@ -111,11 +111,10 @@ def test_a_killed_run_is_resumed(tmp_path, undisturbed):
     assert (folder / "state.keras").stat().st_mtime_ns > started
 
 
-@pytest.mark.parametrize("steps", [3, 5])
-def test_an_epoch_of_any_number_of_batches_is_resumed_where_it_was(tmp_path, steps):
-    """A pass over the 64 faces is four batches."""
+def test_an_epoch_of_any_number_of_batches_is_resumed_where_it_was(tmp_path):
+    """A pass over the 64 faces is four batches, an epoch here five."""
     options = {"schedule": "plateau", "optimizer": "adam", "balanced": True, "ema": False}
-    settings = replace(QUICK, steps_per_epoch=steps, **options)
+    settings = replace(QUICK, steps_per_epoch=5, **options)
     whole = fit(settings)
     with pytest.raises(KeyboardInterrupt):
         fit(settings, tmp_path, [StopIn(3)])
