@@ -13,7 +13,7 @@ import logging
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from io import StringIO
@@ -24,9 +24,9 @@ import numpy as np
 
 from ferlib.common.backend import import_keras, silenced_stderr
 from ferlib.common.errors import BadInputError, BundleError, check_choice
-from ferlib.common.files import whole, write_text
+from ferlib.common.files import write_text
 from ferlib.common.images import crop_face, resize, to_gray
-from ferlib.model.bundle import Bundle, load_bundle
+from ferlib.model.bundle import load_bundle
 from ferlib.model.litert import open_model
 from ferlib.model.metadata import FORMS, METADATA_FILE, file_hash, read_metadata, update_metadata
 
@@ -86,60 +86,57 @@ def export_bundle(
     bundle, folder, out = load_bundle(folder), Path(folder), Path(out)
     if (out / METADATA_FILE).is_file() and read_metadata(out)["sha256"] != bundle.metadata["sha256"]:
         raise BundleError(f"{out} holds another model; export to another folder")
-    key = {"litert-int8": "int8"}.get(form, form)
-    facts = (_write_json if form == "json" else _write_litert)(bundle, out, form, check)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    # Keras insists on the end of the names, so the incomplete files are in a folder of their own
+    with tempfile.TemporaryDirectory(prefix=".export", dir=out if out.is_dir() else out.parent) as name:
+        part = Path(name)
+        predict = (_write_json if form == "json" else _write_litert)(bundle.model, part, form)
+        facts = _compare(bundle.predict(check.pixels), predict(check.pixels), check, form)
+        hashes = {file.name: file_hash(file) for file in sorted(part.iterdir())}
+        out.mkdir(exist_ok=True)
+        for file in hashes:
+            (part / file).replace(out / file)
+    facts["sha256"] = hashes if form == "json" else next(iter(hashes.values()))
     facts |= {"faces": len(check.pixels), "source": check.source}
     if not (out / METADATA_FILE).is_file():
         write_text(out / METADATA_FILE, (folder / METADATA_FILE).read_text(encoding="utf-8"))
         update_metadata(out, forms={}, metrics=bundle.metadata["metrics"])
-    update_metadata(out, forms=read_metadata(out).get("forms", {}) | {key: facts})
+    forms = read_metadata(out).get("forms", {})
+    update_metadata(out, forms=forms | {form.replace("litert-", ""): facts})
     return facts
 
 
-def _write_json(bundle: Bundle, out: Path, form: str, check: CheckFaces) -> dict[str, Any]:
+def _write_json(model: Any, folder: Path, form: str) -> Callable[[np.ndarray], np.ndarray]:
+    """Write the files; returns what the model that is loaded from them predicts."""
     keras = import_keras()
-    out.mkdir(parents=True, exist_ok=True)
-    # Keras insists on the end of the names, so the incomplete files are in a folder of their own
-    with tempfile.TemporaryDirectory(prefix=".export", dir=out) as name:
-        part = Path(name)
-        (part / ARCHITECTURE_FILE).write_text(bundle.model.to_json(), encoding="utf-8")
-        bundle.model.save_weights(part / WEIGHTS_FILE)
-        loaded = keras.models.model_from_json((part / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
-        loaded.load_weights(part / WEIGHTS_FILE)
-        exported = loaded.predict(check.pixels[..., None].astype(np.float32), verbose=0)
-        facts = _compare(bundle.predict(check.pixels), exported, form)
-        for file in (ARCHITECTURE_FILE, WEIGHTS_FILE):
-            (part / file).replace(out / file)
-    facts["sha256"] = {file: file_hash(out / file) for file in (ARCHITECTURE_FILE, WEIGHTS_FILE)}
-    return facts
+    (folder / ARCHITECTURE_FILE).write_text(model.to_json(), encoding="utf-8")
+    model.save_weights(folder / WEIGHTS_FILE)
+    loaded = keras.models.model_from_json((folder / ARCHITECTURE_FILE).read_text(encoding="utf-8"))
+    loaded.load_weights(folder / WEIGHTS_FILE)
+    return lambda faces: loaded.predict(faces[..., None].astype(np.float32), verbose=0)
 
 
-def _write_litert(bundle: Bundle, out: Path, form: str, check: CheckFaces) -> dict[str, Any]:
-    eight_bits = form == "litert-int8"
-    content, file = convert(bundle.model, eight_bits), out / FORMS["int8" if eight_bits else "litert"]
+def _write_litert(model: Any, folder: Path, form: str) -> Callable[[np.ndarray], np.ndarray]:
+    content = convert(model, form == "litert-int8")
+    (folder / FORMS[form.replace("litert-", "")]).write_bytes(content)
     forward, _, _ = open_model(content)
-    pixels, expected = check.pixels, bundle.predict(check.pixels)
-    exported = np.concatenate([forward(pixels[k : k + 64]) for k in range(0, len(pixels), 64)])
-    facts = _compare(expected, exported, form)
-    if check.labels is not None:
-        right = [(each.argmax(axis=1) == check.labels).mean() for each in (expected, exported)]
-        facts["accuracy_change"] = round(float(right[1] - right[0]), 5)
-    out.mkdir(parents=True, exist_ok=True)
-    with whole(file) as part:
-        part.write_bytes(content)
-    return facts | {"sha256": file_hash(file)}
+    return lambda faces: np.concatenate([forward(faces[k : k + 64]) for k in range(0, len(faces), 64)])
 
 
-def _compare(expected: np.ndarray, exported: np.ndarray, form: str) -> dict[str, Any]:
-    difference = float(np.abs(expected - exported).max())
-    same = float((expected.argmax(axis=1) == exported.argmax(axis=1)).mean())
+def _compare(expected: np.ndarray, exported: np.ndarray, check: CheckFaces, form: str) -> dict[str, Any]:
+    difference, classes = float(np.abs(expected - exported).max()), exported.argmax(axis=1)
+    same = float((expected.argmax(axis=1) == classes).mean())
     fits = same >= MIN_AGREEMENT if form == "litert-int8" else difference <= TOLERANCE
     if not fits or not np.isfinite(difference):
         raise BundleError(
             f"the {form} format differs from the model (same class for {same:.1%} of {len(expected)} faces, "
             f"largest difference {difference:.2g}), so it is not written; use another format"
         )
-    return {"largest_difference": difference, "same_answer": round(same, 5)}
+    facts = {"largest_difference": difference, "same_answer": round(same, 5)}
+    if check.labels is not None and form != "json":
+        change = (classes == check.labels).mean() - (expected.argmax(axis=1) == check.labels).mean()
+        facts["accuracy_change"] = round(float(change), 5)
+    return facts
 
 
 def convert(model: Any, eight_bits: bool = False) -> bytes:
