@@ -180,7 +180,7 @@ def _other(path):
     ("damage", "line"),
     [
         (lambda path: path.unlink(), r"model.tflite is missing; make it with `ferlib export \S+ \S+ --format litert`"),
-        (_cut, "model.tflite is not the file that was saved with its metadata; restore both, or make it with `ferlib export"),
+        (_cut, "model.tflite is not the file that was saved with its metadata; restore both"),
         (_other, "not a LiteRT model"),
         (lambda path: update_metadata(path.parent, forms={}), "is not the file that was saved"),
         (lambda path: (path.parent / "metadata.json").unlink(), "metadata.json is missing"),
