@@ -1,17 +1,14 @@
-"""Commands that make and judge models: train, evaluate, compare, describe, import, export."""
+"""Commands that make models: train, import, export."""
 
+import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import click
 
-from ferlib.commands.common import (
-    FILE,
-    FOLDER,
-    LABELS,
-    read_labelled,
-)
+from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
-from ferlib.train.recipes import with_votes
 
 
 @click.command()
@@ -32,63 +29,75 @@ from ferlib.train.recipes import with_votes
 @click.option("--augmentation", help="none, A, D, mild, ours or strong.")
 @click.option("--learning-rate", type=float, help="The largest, after the warm-up.")
 @click.option("--schedule", help="cosine (with warm-up), constant, decay (A's) or plateau (D's).")
-@click.option("--warm-up", type=float, help="Share of the steps before the learning rate is full.")
+@click.option("--warm-up", type=float, help="Share of the steps in which the learning rate rises.")
 @click.option("--label-smoothing", type=float)
-@click.option("--averaging/--no-averaging", default=None, help="Keep the running mean of the weights.")
-@click.option("--precision", help="float32, bfloat16, or auto: what the machine does fast.")
+@click.option(
+    "--averaging/--no-averaging", "ema", default=None, help="Keep the moving average of the weights."
+)
+@click.option("--precision", help="float32, bfloat16, or auto: what is fast on this machine.")
 @click.option("--balanced", is_flag=True, default=None, help="Rare classes count as much as frequent ones.")
 @click.option("--seed", type=int)
 @click.option("--votes", "votes_file", type=FILE, help="FER+'s fer2013new.csv: half of each target.")
 @LABELS
-@click.option("--classes", help="'seven', 'six', 'eight' or names with commas; all that the labels know.")
+@click.option("--classes", help="'seven', 'six', 'eight' or names with commas; all that the labels have.")
 @click.option(
-    "--begin", type=FOLDER, help="A bundle to go on from; for other classes without its last layer."
+    "--begin", type=FOLDER, help="A bundle to start from; for other classes without its last layer."
 )
-@click.option("--checkpoints", type=FOLDER, help="Folder from which a stopped run goes on.")
-def train(data, out, recipe, votes_file, labels, classes, begin, checkpoints, **given) -> None:
+@click.option("--checkpoints", type=FOLDER, help="Folder from which a stopped run is resumed.")
+def train(
+    data: Path,
+    out: Path,
+    recipe: str,
+    votes_file: Path | None,
+    labels: str,
+    classes: str | None,
+    begin: Path | None,
+    checkpoints: Path | None,
+    **options: Any,
+) -> None:
     """Train a network and save it as a bundle.
 
-    A tenth of the Training rows, split off by groups of copies, chooses the epoch that is kept;
-    other rows of the file are not looked at. A recipe that goes on from others or learns from them
-    ('third') trains those first, into OUT-NAME, where they are not there yet; so does one that repeats
-    another on all Training rows, once everything is chosen ('shipped').
+    A tenth of the Training rows, split off by groups of copies, selects the epoch that is kept;
+    other rows of the file are not used. A recipe that builds on others ('third' starts from one and
+    learns from two) trains those first, into OUT-NAME, unless they are there already; so does one
+    that trains another again on all Training rows, once everything is chosen ('shipped').
     """
     from ferlib.model.bundle import load_bundle
     from ferlib.model.metadata import read_metadata
-    from ferlib.train import run
-    from ferlib.train.recipes import kept_epoch
+    from ferlib.train.recipes import get_recipe, kept_epoch
+    from ferlib.train.run import TrainingRows, TrainingRun
 
-    given = {name: value for name, value in given.items() if value is not None}
+    changes = {name: value for name, value in options.items() if value is not None}
     classes = classes or ("seven" if labels == "fer2013" else "eight")
     if recipe == "hog-svm":
-        _train_svm(data, out, classes, given, votes_file, labels)
+        _train_svm(data, out, classes, changes, votes_file, labels)
         return
-    settings = with_votes(run.recipe(recipe, **given), votes_file is not None)
-    first = load_bundle(begin) if begin else None
-    rows, votes = read_labelled(data, votes_file, labels, classes)
+    settings = get_recipe(recipe, **changes)
+    if votes_file and not settings.vote_weight:
+        settings = replace(settings, vote_weight=0.5)
+    initial_bundle = load_bundle(begin) if begin else None
+    dataset, votes = read_labelled(data, votes_file, labels, classes)
     source = data.name + (f", {votes_file.name}" if votes_file else "")
-    history = run.train_bundle(
-        rows, out, settings, source, checkpoints, True, votes, begin=first, labelled=labels
-    )
-    kept = kept_epoch(history, settings.keep)
-    right = read_metadata(out)["data"].get("held_out_accuracy")
-    judged = "nothing was held out" if right is None else f"{right:.1%} right on the held-out tenth"
-    click.echo(f"epoch {kept} of {len(history)} kept: {judged}")
+    rows = TrainingRows(dataset, source, votes, labels)
+    history = TrainingRun(rows, settings, out, checkpoints, initial_bundle, progress=True).run()
+    accuracy = read_metadata(out)["data"].get("held_out_accuracy")
+    result = "nothing was held out" if accuracy is None else f"{accuracy:.1%} right on the held-out tenth"
+    click.echo(f"epoch {kept_epoch(history, settings.keep)} of {len(history)} kept: {result}")
     click.echo(f"bundle: {out}")
 
 
 def _train_svm(
-    data: Path, out: Path, classes: str, given: dict, votes_file: Path | None, labels: str
+    data: Path, out: Path, classes: str, changes: dict[str, Any], votes_file: Path | None, labels: str
 ) -> None:
-    import time
-
     from ferlib.train import baselines
 
-    if set(given) - {"seed"}:
-        raise BadInputError(f"hog-svm has no {', '.join(sorted(given.keys() - {'seed'}))}; give --seed only")
-    rows, _ = read_labelled(data, votes_file, labels, classes)
+    if changes.keys() - {"seed"}:
+        raise BadInputError(
+            f"hog-svm has no {', '.join(sorted(changes.keys() - {'seed'}))}; give --seed only"
+        )
+    dataset, _ = read_labelled(data, votes_file, labels, classes)
     started = time.perf_counter()
-    svm = baselines.fit_svm(rows, **given)
+    svm = baselines.fit_svm(dataset, **changes)
     baselines.save_svm(svm, out, data.name, time.perf_counter() - started)
     click.echo(f"baseline: {out}")
 
@@ -100,7 +109,9 @@ def _train_svm(
 @click.option("--scaling", required=True, help="The values it was trained on: 0..255, 0..1 or -1..1.")
 @click.option("--weights", type=FILE, help="The weights of an architecture JSON.")
 @click.option("--kernels", help="theano or tensorflow, for channels-first weights of Keras 1.")
-def import_(source, out, classes, scaling, weights, kernels) -> None:
+def import_(
+    source: Path, out: Path, classes: str, scaling: str, weights: Path | None, kernels: str | None
+) -> None:
     """Make the bundle OUT of SOURCE: a whole-model .h5 or an architecture JSON of Keras 1, 2 or 3."""
     from ferlib.common.labels import parse_classes
     from ferlib.model.keras_import.architecture import import_model
@@ -113,19 +124,18 @@ def import_(source, out, classes, scaling, weights, kernels) -> None:
 @click.argument("out", type=FOLDER)
 @click.option("--format", "form", default="litert", show_default=True, help="json, litert or litert-int8.")
 @click.option("--check", type=FILE, help="Check on Training rows of this FER2013 CSV; default: drawn faces.")
-def export(model, out, form, check) -> None:
-    """Write the bundle MODEL into the folder OUT in another form, checked to give the same answers.
+def export(model: Path, out: Path, form: str, check: Path | None) -> None:
+    """Write the bundle MODEL into the folder OUT in another format, checked to give the same predictions.
 
-    OUT may be MODEL itself: LiteRT's forms are found there when the bundle is loaded.
+    OUT may be MODEL itself: the LiteRT formats are found there when the bundle is loaded.
     """
-    from ferlib.train import export
+    from ferlib.train.export import HOW_TO_LOAD, check_faces, export_bundle
 
-    faces, truth, source = export.check_faces(model, check)
-    facts = export.export_bundle(model, out, form, faces, truth, source)
+    facts = export_bundle(model, out, form, check_faces(model, check))
     click.echo(
-        f"{form} in {out}: same class for {facts['same_answer']:.2%} of {facts['faces']} {source}, "
+        f"{form} in {out}: same class for {facts['same_answer']:.2%} of {facts['faces']} {facts['source']}, "
         f"largest difference {facts['largest_difference']:.1e}"
         + (f", accuracy {facts['accuracy_change']:+.2%}" if "accuracy_change" in facts else "")
     )
     if form == "json":
-        click.echo(export.HOW_TO_LOAD)
+        click.echo(HOW_TO_LOAD)

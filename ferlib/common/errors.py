@@ -71,7 +71,9 @@ def warn_each(lines: Sequence[str], most: int = 10) -> None:
         most: How many lines are logged before the rest is only counted.
     """
     for line in lines[:most]:
-        printable = line.encode("utf-8", "backslashreplace").decode()  # names of files can hold half characters
+        printable = line.encode(
+            "utf-8", "backslashreplace"
+        ).decode()  # names of files can hold half characters
         logger.warning("%s", " ".join(printable.split()))
     if len(lines) > most:
         logger.warning("… and %d more like these", len(lines) - most)

@@ -147,7 +147,7 @@ def ensure_dataset(data: str | os.PathLike = "", classes: str | Sequence[str] = 
 
         if data and not Path(data).is_file():
             raise BadInputError(f"DATA names {data}, which is not a file; give the path of a FER2013 CSV")
-        faces = None if data else ensure_faces(names)
+        faces = Path() if data else ensure_faces(names)
         print(f"{reason}: making it from {Path(data).name if data else 'drawn faces'} (notebook 03)")
         build.write_dataset(build.build_dataset(faces, data, names, EXTRA_FACES, SEED), folder)
         inputs = [Path(data)] if data else [faces / "faces.csv"]

@@ -1,30 +1,38 @@
-"""What a network is to beat: always the same answer, and what was customary before networks, HOG with a linear SVM.
-
-Both are used as a bundle is: `.name`, `.class_names`, `.predict(faces, flip)`.
-"""
+"""A baseline for the networks to beat: a linear SVM on HOG, as was customary before them. It is used like a bundle."""
 
 import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from ferlib.common.errors import BundleError, DatasetError, ImageError
+from ferlib.common.errors import BundleError, DatasetError, ImageError, check_choice
 from ferlib.common.files import whole, write_text
 from ferlib.dataset.fer2013 import SIDE
 from ferlib.dataset.splits import Dataset
+from ferlib.model.predictor import TTA, Predictor, augmented_views
 
 SVM_FILE = "svm.npz"
 FEATURES = 900
-"""Numbers that `hog` gives for a face: 5×5 blocks of 2×2 cells with 9 directions each."""
+"""Numbers per face in the output of `hog`: 5×5 blocks of 2×2 cells with 9 directions each."""
 
 
 def hog(faces: np.ndarray) -> np.ndarray:
-    """Histograms of oriented gradients (Dalal and Triggs 2005): uint8 (n, 48, 48) to float32 (n, 900), 0 to 1.
+    """Compute histograms of oriented gradients (N. Dalal and B. Triggs 2005).
 
-    For each cell of 8×8 pixels: how much edge there is in each of nine directions, brought to a common
-    strength within overlapping blocks of 2×2 cells, so that the light matters little.
+    For each cell of 8×8 pixels: the strength of the edges in each of nine directions, normalised within overlapping
+    blocks of 2×2 cells, so that the light matters little.
+
+    Args:
+        faces: uint8 (n, 48, 48).
+
+    Returns:
+        float32 (n, 900) in 0..1.
+
+    Raises:
+        ImageError: The faces have another dtype or shape.
     """
     faces = np.asarray(faces)
     if faces.dtype != np.uint8 or faces.ndim != 3 or faces.shape[1:] != (SIDE, SIDE):
@@ -32,71 +40,107 @@ def hog(faces: np.ndarray) -> np.ndarray:
     import cv2
 
     descriptor = cv2.HOGDescriptor((SIDE, SIDE), (16, 16), (8, 8), (8, 8), 9)
-    features = np.zeros((len(faces), FEATURES), np.float32)
-    for row, face in zip(features, faces, strict=True):
-        row[:] = descriptor.compute(np.ascontiguousarray(face)).ravel()
-    return features
+    features = [np.ravel(descriptor.compute(np.ascontiguousarray(face))) for face in faces]
+    return np.array(features, np.float32).reshape(-1, FEATURES)
 
 
 @dataclass(frozen=True)
 class Svm:
-    """A linear SVM on HOG: one plane a class; a face's side of it, and its distance, is that class' score.
+    """A linear SVM on HOG; a `Predictor`. The signed distance of a face from the plane of a class is its score.
 
-    coef: float64 (classes, 900); intercept: float64 (classes,).
+    Attributes:
+        name: The name of its folder.
+        class_names: The names of the classes.
+        coef: float64 (classes, 900), the normals of the planes.
+        intercept: float64 (classes,).
+        metadata: What metadata.json says.
     """
 
     name: str
     class_names: tuple[str, ...]
     coef: np.ndarray
     intercept: np.ndarray
-    metadata: dict = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    input_shape = (SIDE, SIDE, 1)
 
     def scores(self, faces: np.ndarray) -> np.ndarray:
-        """Signed distances from each class' plane, in units of its margin: float64 (n, classes)."""
+        """Compute the signed distances from the plane of each class.
+
+        Args:
+            faces: uint8 (n, 48, 48).
+
+        Returns:
+            float64 (n, classes), in units of the margin.
+        """
         return hog(faces) @ self.coef.T + self.intercept
 
-    def predict(self, faces: np.ndarray, flip: bool = False) -> np.ndarray:
-        """uint8 (n, 48, 48) to rows that sum to one, float64 (n, classes).
+    def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
+        """Predict the expressions of faces.
 
-        With `flip` the mean of the face and its mirror image. The softmax of the scores:
-        its order is the SVM's, its values are not calibrated probabilities.
+        Args:
+            faces: uint8 (n, 48, 48).
+            tta: Test-time augmentation, a name of `TTA`.
+
+        Returns:
+            float64 (n, classes), rows summing to one: the softmax of the scores. The order is that of the SVM; the
+            values are not calibrated probabilities.
+
+        Raises:
+            BadInputError: An unknown `tta`.
+            ImageError: The faces have another dtype or shape.
         """
-        scores = self.scores(faces)
-        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-        result = powers / powers.sum(axis=1, keepdims=True)
-        return (result + self.predict(faces[:, :, ::-1])) / 2 if flip else result
+        from scipy.special import softmax
+
+        check_choice("tta", tta, TTA)
+        views = augmented_views(faces, tta) if len(faces) else [faces]
+        return np.mean([softmax(self.scores(view), axis=1) for view in views], axis=0)
 
 
-def fit_svm(rows: Dataset, seed: int = 7, C: float = 0.01) -> Svm:
-    """scikit-learn's LinearSVC, one class against the rest, on the HOG of the Training rows of a data set.
+def fit_svm(dataset: Dataset, seed: int = 7, C: float = 0.01) -> Svm:
+    """Fit scikit-learn's LinearSVC, one class against the rest, to the HOG of the Training rows.
 
-    `C` is what a face on the wrong side of its margin costs; 0.01 was as good as 0.1 on FER2013 (45.8
-    and 46.0 % of PublicTest) and quicker. Raises DatasetError for rows of fewer than two classes.
+    Args:
+        dataset: A data set.
+        seed: For the order in which the solver visits the rows.
+        C: The cost of a face on the wrong side of its margin; on FER2013 0.01 was as good as 0.1 (45.8 and 46.0 % of
+            PublicTest) and faster.
+
+    Returns:
+        The SVM. A class without rows is never predicted.
+
+    Raises:
+        DatasetError: The Training rows have fewer than two classes.
     """
     from sklearn.svm import LinearSVC
 
-    rows = rows.part("Training")
-    there = np.unique(rows.labels)
-    if len(there) < 2:
+    rows = dataset.part("Training")
+    present = np.unique(rows.labels)
+    if len(present) < 2:
         raise DatasetError(
-            f"{len(rows)} Training rows of {len(there)} classes; an SVM needs two classes or more"
+            f"{len(rows)} Training rows of {len(present)} classes; an SVM needs two classes or more"
         )
     fitted = LinearSVC(C=C, random_state=seed).fit(hog(rows.pixels), rows.labels)
-    coef, intercept = fitted.coef_, fitted.intercept_
-    if len(there) == 2:  # scikit-learn gives the second class' plane only; the first one's is its reverse
-        coef, intercept = np.vstack([-coef, coef]), np.append(-intercept, intercept)
-    n_classes = len(rows.class_names)
-    all_coef, all_intercept = (
-        np.zeros((n_classes, FEATURES)),
-        np.full(n_classes, -1e9),
-    )  # no rows: never chosen
-    all_coef[there], all_intercept[there] = coef, intercept
+    coef, intercept = np.zeros((len(rows.class_names), FEATURES)), np.full(len(rows.class_names), -1e9)
+    if len(present) == 2:  # scikit-learn gives one plane, that of the second class
+        fitted.coef_ = np.vstack([-fitted.coef_, fitted.coef_])
+        fitted.intercept_ = np.append(-fitted.intercept_, fitted.intercept_)
+    coef[present], intercept[present] = fitted.coef_, fitted.intercept_
     facts = {"training_rows": len(rows), "settings": {"network": "HOG + linear SVM", "C": C, "seed": seed}}
-    return Svm("hog-svm", rows.class_names, all_coef, all_intercept, facts)
+    return Svm("hog-svm", rows.class_names, coef, intercept, facts)
 
 
 def save_svm(svm: Svm, folder: str | os.PathLike, source: str, seconds: float) -> Path:
-    """Write `svm.npz` and `metadata.json` to a folder; `source` names the data, `seconds` is what the fit took."""
+    """Write an SVM to a folder, as `svm.npz` and `metadata.json`.
+
+    Args:
+        svm: The SVM.
+        folder: The folder; it is made if it is missing.
+        source: What the data are, for the metadata.
+        seconds: How long the fit took.
+
+    Returns:
+        The folder.
+    """
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     with whole(folder / SVM_FILE) as part:
@@ -104,7 +148,7 @@ def save_svm(svm: Svm, folder: str | os.PathLike, source: str, seconds: float) -
     metadata = {
         "name": folder.name,
         "class_names": list(svm.class_names),
-        "input_shape": [SIDE, SIDE, 1],
+        "input_shape": list(svm.input_shape),
         "parameters": svm.coef.size + svm.intercept.size,
         "data": {"source": source, "training_rows": svm.metadata["training_rows"]},
         "settings": svm.metadata["settings"],
@@ -115,7 +159,17 @@ def save_svm(svm: Svm, folder: str | os.PathLike, source: str, seconds: float) -
 
 
 def load_svm(folder: str | os.PathLike) -> Svm:
-    """Read what `save_svm` wrote; BundleError where it cannot be read or does not fit together."""
+    """Read what `save_svm` wrote.
+
+    Args:
+        folder: The folder.
+
+    Returns:
+        The SVM.
+
+    Raises:
+        BundleError: It cannot be read, or its parts do not fit together.
+    """
     folder = Path(folder)
     try:
         metadata = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))
@@ -129,29 +183,18 @@ def load_svm(folder: str | os.PathLike) -> Svm:
     return Svm(folder.name, names, coef, intercept, metadata)
 
 
-@dataclass(frozen=True)
-class Majority:
-    """Always the most frequent class of the Training rows; its `shares` are those of the classes there."""
+def load_model(folder: str | os.PathLike) -> Predictor:
+    """Load a bundle, or an SVM.
 
-    class_names: tuple[str, ...]
-    shares: np.ndarray
-    name: str = "majority"
+    Args:
+        folder: The folder of a bundle, or one with an `svm.npz`.
 
-    def predict(self, faces: np.ndarray, flip: bool = False) -> np.ndarray:
-        """The same row for each face: float64 (n, classes)."""
-        return np.tile(self.shares, (len(faces), 1))
+    Returns:
+        A `Bundle` or an `Svm`.
 
-
-def fit_majority(rows: Dataset) -> Majority:
-    """The classes' shares of the Training rows of a data set."""
-    counts = rows.part("Training").counts()
-    if not counts.sum():
-        raise DatasetError("the data set has no Training rows")
-    return Majority(rows.class_names, counts / counts.sum())
-
-
-def load_model(folder: str | os.PathLike):
-    """The bundle in a folder, or the SVM where an `svm.npz` lies there; errors as `load_bundle`, `load_svm`."""
+    Raises:
+        BundleError: What `load_bundle` or `load_svm` raise.
+    """
     if (Path(folder) / SVM_FILE).is_file():
         return load_svm(folder)
     from ferlib.model.bundle import load_bundle

@@ -1,11 +1,11 @@
-"""The state of a training run after each epoch, in a folder from which a stopped run goes on.
+"""The state of a training run after each epoch, in a folder from which a stopped run is resumed.
 
-state.keras    the weights that are being trained, and the optimizer's state
-best.npz       the best weights so far, and where dropout's random numbers stand
+state.keras    the weights that are being trained, and the state of the optimizer
+best.npz       the best weights so far, and the state of the random numbers of dropout
 settings.json  the settings, and a fingerprint of the data
-history.csv    one row an epoch
+history.csv    one row per epoch
 
-All four are written beside and renamed together; whatever stops a run, one whole state is there.
+All four are written under other names and then renamed, so that a complete state is there whenever a run is stopped.
 """
 
 import csv
@@ -13,170 +13,205 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.model.metadata import HISTORY_COLUMNS, write_history
-from ferlib.train.recipes import Settings
+from ferlib.train.recipes import Settings, current_names
 
 
-def fingerprint(faces: np.ndarray, wanted: np.ndarray) -> str:
-    """Stands for the training data in `settings.json`: a run that goes on must see the same faces."""
-    digest = hashlib.blake2b(np.ascontiguousarray(faces), digest_size=8)
-    digest.update(np.ascontiguousarray(wanted))
-    return f"{len(faces)} faces, {wanted.shape[1]} classes, {digest.hexdigest()}"
+def data_fingerprint(faces: np.ndarray, targets: np.ndarray) -> str:
+    """Identify training data, because a run can only be resumed with the same faces.
+
+    Args:
+        faces: uint8 (n, 48, 48).
+        targets: float32 (n, classes).
+
+    Returns:
+        The number of faces and classes, and a hash.
+    """
+    return f"{len(faces)} faces, {targets.shape[1]} classes, {weights_fingerprint([faces, targets])}"
 
 
 def weights_fingerprint(weights: Sequence[np.ndarray]) -> str:
-    """Stands for the weights that a run began with in `settings.json`."""
+    """Identify the weights that a run starts from.
+
+    Args:
+        weights: As `model.get_weights` returns them.
+
+    Returns:
+        A hash of 16 hexadecimal digits.
+    """
     digest = hashlib.blake2b(digest_size=8)
     for array in weights:
-        digest.update(np.ascontiguousarray(array))
+        digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
 
 
-def resume(folder: Path | None, made_with: dict, model):
-    """(history, best weights) of a stopped run, whose state goes into the model; ([], None) without one.
+class Checkpoint:
+    """The state of a run, and the folder where it is saved.
 
-    Raises BadInputError for a run with other settings, and for a state that cannot be read or is that
-    of another network.
+    Attributes:
+        history: One dict per finished epoch, with the columns of history.csv.
+        best_weights: The weights of the epoch to keep so far; None before the first.
     """
-    if folder is None:
-        return [], None
-    if (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
-        _rename_parts(folder)  # the run was stopped between its renames
-    if not (folder / "state.keras").is_file():
-        return [], None
-    try:
-        _check_settings(folder, made_with)
-        with (folder / "history.csv").open(newline="") as file:
-            history = [{**row, "epoch": int(row["epoch"])} for row in _numbers(csv.DictReader(file))]
-        return history, _restore(folder, model)
-    except BadInputError:
-        raise
-    except Exception as error:  # a broken file makes Keras, h5py, zipfile and numpy raise many kinds
-        raise BadInputError(
-            f"{folder} holds no state of this network ({str(error).splitlines()[0] or type(error).__name__}); "
-            "restore its files, or remove the folder"
-        ) from error
+
+    def __init__(self, folder: Path | None, run_facts: dict[str, Any]) -> None:
+        """Start a run.
+
+        Args:
+            folder: Where the state is saved; None to save nothing.
+            run_facts: The settings of the run with a fingerprint of its data; a saved state must have the same.
+        """
+        self.folder, self.run_facts = folder and Path(folder), run_facts
+        self.history: list[dict[str, Any]] = []
+        self.best_weights: list[np.ndarray] | None = None
+
+    def restore(self, model: Any) -> None:
+        """Continue from the saved state, if there is one.
+
+        Args:
+            model: The compiled model; its weights, optimizer and random numbers are set.
+
+        Raises:
+            BadInputError: The state is that of a run with other settings or of another network, or cannot be read.
+        """
+        folder = self.folder
+        if folder is None:
+            return
+        if (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
+            _rename_parts(folder)  # the run was stopped between the renames
+        if not (folder / "state.keras").is_file():
+            return
+        try:
+            self._check_settings(folder)
+            with (folder / "history.csv").open(newline="") as file:
+                rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
+            self.best_weights = _restore(folder, model)
+            self.history += [row | {"epoch": int(row["epoch"])} for row in rows]
+        except BadInputError:
+            raise
+        except Exception as error:  # a broken file makes Keras, h5py, zipfile and numpy raise many kinds
+            raise BadInputError(
+                f"{folder} holds no state of this network ({str(error).splitlines()[0] or type(error).__name__}); "
+                "restore its files, or remove the folder"
+            ) from error
+
+    def _check_settings(self, folder: Path) -> None:
+        saved = current_names(json.loads((folder / "settings.json").read_text()))
+        expected = json.loads(json.dumps(self.run_facts))  # with lists for tuples, as in the file
+        # settings that are not in the file are newer than it, and had their default value
+        saved = {"data": expected["data"]} | json.loads(json.dumps(asdict(Settings()))) | saved
+        changed = [key for key in saved | expected if expected.get(key) != saved.get(key)]
+        if changed:
+            raise BadInputError(
+                f"{folder} holds a run with other settings ({', '.join(changed)}); "
+                "finish it with those, or remove the folder"
+            )
+
+    def callback(self) -> Any:
+        """Create the Keras callback that fills the history and saves the state after each epoch.
+
+        With `ema` it is also the callback that swaps the averaged weights in for validation: what is saved to resume
+        from are the weights that are being trained, and the best ones are the averaged weights that were validated.
+
+        Returns:
+            The callback. It raises BadInputError as soon as the loss is not finite, and FerlibError if the state
+            cannot be written; the state of the epoch before is then still there.
+        """
+        callbacks = import_keras().callbacks
+        base = callbacks.SwapEMAWeights if self.run_facts["ema"] else callbacks.Callback
+        checkpoint = self
+
+        class Save(base):  # type: ignore[misc, valid-type]
+            def on_epoch_begin(self, epoch: int, logs: dict | None = None) -> None:
+                super().on_epoch_begin(epoch, logs)
+                self.epoch, self.started = epoch, time.perf_counter()
+
+            def on_train_batch_end(self, batch: int, logs: dict) -> None:
+                if not math.isfinite(logs["loss"]):
+                    raise BadInputError(
+                        f"the loss became {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}; "
+                        "lower the learning rate"
+                    )
+
+            def on_epoch_end(self, epoch: int, logs: dict) -> None:
+                checkpoint._write(epoch, lambda folder: _save_model(folder, self.model))
+                super().on_epoch_end(epoch, logs)
+                row = {"epoch": epoch + 1, **{k: float(logs.get(k, "nan")) for k in HISTORY_COLUMNS[1:5]}}
+                row["seconds"] = round(time.perf_counter() - self.started, 2)
+                checkpoint._add(row, self.model)
+
+        return Save(swap_on_epoch=True) if self.run_facts["ema"] else Save()
+
+    def _add(self, row: dict[str, Any], model: Any) -> None:
+        """Note a finished epoch, whose weights to keep are those that the model has now."""
+        before = max((each["val_accuracy"] for each in self.history), default=-1)
+        if self.run_facts["keep"] == "last" or row["val_accuracy"] > before:
+            self.best_weights = model.get_weights()
+        self.history.append(row)
+        self._write(row["epoch"] - 1, lambda folder: self._save_rest(folder, model))
+        if self.folder is not None:
+            _rename_parts(self.folder)
+
+    def _write(self, epoch: int, write: Callable[[Path], None]) -> None:
+        """Call `write`; if the disk refuses, remove the incomplete files and say what is still there."""
+        if self.folder is None:
+            return
+        try:
+            write(self.folder)
+        except (OSError, RuntimeError) as error:  # h5py raises either
+            for part in self.folder.glob("*.part.*"):
+                part.unlink(missing_ok=True)
+            kept = f"the state after epoch {epoch} is still there" if epoch else "there is no earlier state"
+            raise FerlibError(
+                f"the state after epoch {epoch + 1} could not be written to {self.folder} ({error}); {kept}; "
+                "make room and start again"
+            ) from error
+
+    def _save_rest(self, folder: Path, model: Any) -> None:
+        """Save all but the model; the history is the last file, both written and renamed."""
+        arrays: dict[str, Any] = {f"w{k}": weight for k, weight in enumerate(self.best_weights or [])}
+        arrays |= {f"random{k}": state.numpy() for k, state in enumerate(_random_states(model))}
+        np.savez(folder / "best.part.npz", **arrays)
+        (folder / "settings.part.json").write_text(json.dumps(self.run_facts, indent=1))
+        write_history(self.history, folder / "history.part.csv")
 
 
-def _check_settings(folder: Path, made_with: dict) -> None:
-    there = json.loads((folder / "settings.json").read_text())
-    made_with = json.loads(json.dumps(made_with))  # as the file has it: lists, no tuples
-    # a folder from before a setting was known was made with its default
-    there = {"data": made_with["data"]} | json.loads(json.dumps(asdict(Settings()))) | there
-    changed = [key for key in there | made_with if made_with.get(key) != there.get(key)]
-    if changed:
-        raise BadInputError(
-            f"{folder} holds a run with other settings ({', '.join(changed)}); "
-            "finish it with those, or remove the folder"
-        )
+def _restore(folder: Path, model: Any) -> list[np.ndarray]:
+    """Put a state into a model that was just compiled; returns the best weights.
 
-
-def _restore(folder: Path, model) -> list[np.ndarray]:
-    # into a model compiled anew: a loaded optimizer no longer knows which weights are not to decay
+    The saved model itself cannot be used: its optimizer does not know which weights must not decay.
+    """
     state = import_keras().models.load_model(folder / "state.keras")
-    with np.load(folder / "best.npz") as kept:
-        best = [kept[f"w{k}"] for k in range(len(model.weights))]
-        random = [kept.get(f"random{k}") for k in range(len(_random_states(model)))]
+    with np.load(folder / "best.npz") as saved:
+        best = [saved[f"w{k}"] for k in range(len(model.weights))]
+        random = [saved.get(f"random{k}") for k in range(len(_random_states(model)))]
     model.set_weights(state.get_weights())
     model.optimizer.build(model.trainable_variables)
-    for variable, saved in zip(model.optimizer.variables, state.optimizer.variables, strict=True):
-        variable.assign(saved)
-    for variable, saved in zip(_random_states(model), random, strict=True):
-        if saved is not None:
-            variable.assign(saved)
+    for variable, value in zip(model.optimizer.variables, state.optimizer.variables, strict=True):
+        variable.assign(value)
+    for variable, value in zip(_random_states(model), random, strict=True):
+        if value is not None:
+            variable.assign(value)
     return best
 
 
-def _random_states(model) -> list:
-    """Where the random numbers of dropout stand; Keras saves them with no model."""
+def _random_states(model: Any) -> list[Any]:
+    """The states of the random numbers of dropout, which Keras does not save with a model."""
     return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
 
 
-def _numbers(rows) -> list[dict]:
-    return [{key: float(value) for key, value in row.items()} for row in rows]
-
-
-def savers(made_with: dict, folder: Path | None, history: list[dict], best_before: list | None, keep: str):
-    """Two callbacks: one saves each epoch's state, one fills `history` and keeps the best weights.
-
-    They stand on either side of Keras' SwapEMAWeights: the state wants the weights that are being
-    trained, the best ones are the averaged weights that validation has seen. With `keep` "last" each epoch counts
-    as better than those before. The first raises
-    BadInputError as soon as the loss is no number; both raise FerlibError where the state cannot be
-    written, and leave the one of the epoch before.
-    """
-    keras = import_keras()
-
-    class Saver(keras.callbacks.Callback):
-        def on_epoch_begin(self, epoch, logs=None):
-            self.epoch = epoch
-
-        def on_train_batch_end(self, batch, logs=None):
-            if not math.isfinite(logs["loss"]):
-                raise BadInputError(
-                    f"the loss became {logs['loss']} in epoch {self.epoch + 1}, batch {batch + 1}; "
-                    "lower the learning rate"
-                )
-
-        def on_epoch_end(self, epoch, logs=None):
-            if folder is not None:
-                _written(folder, epoch, lambda: _save_model(folder, self.model))
-
-    class Keeper(keras.callbacks.Callback):
-        best = best_before
-
-        def on_epoch_begin(self, epoch, logs=None):
-            self.started = time.perf_counter()
-
-        def on_epoch_end(self, epoch, logs=None):
-            row = {"epoch": epoch + 1, **{k: float(logs.get(k, "nan")) for k in HISTORY_COLUMNS[1:5]}}
-            row["seconds"] = round(time.perf_counter() - self.started, 2)
-            if keep == "last" or row["val_accuracy"] > max((r["val_accuracy"] for r in history), default=-1):
-                self.best = self.model.get_weights()
-            history.append(row)
-            if folder is not None:
-                random = _random_states(self.model)
-                _written(folder, epoch, lambda: _save_rest(folder, made_with, history, self.best, random))
-                _rename_parts(folder)
-
-    return Saver(), Keeper()
-
-
-def _written(folder: Path, epoch: int, write) -> None:
-    """Call `write`; where the disk refuses, take the half-written files away and say what is still there."""
-    try:
-        write()
-    except (OSError, RuntimeError) as error:  # h5py raises either
-        for part in folder.glob("*.part.*"):
-            part.unlink(missing_ok=True)
-        kept = f"the state after epoch {epoch} is still there" if epoch else "there is no earlier state"
-        raise FerlibError(
-            f"the state after epoch {epoch + 1} could not be written to {folder} ({error}); {kept}; "
-            "make room and start again"
-        ) from error
-
-
-def _save_model(folder: Path, model) -> None:
+def _save_model(folder: Path, model: Any) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "history.part.csv").unlink(missing_ok=True)
     model.save(folder / "state.part.keras")
-
-
-def _save_rest(folder: Path, made_with: dict, history: list[dict], best: list, random: list) -> None:
-    """Write the rest of a state beside; the history is the last, here and when all is renamed."""
-    arrays = {f"w{k}": weight for k, weight in enumerate(best)}
-    arrays |= {f"random{k}": state.numpy() for k, state in enumerate(random)}
-    np.savez(folder / "best.part.npz", **arrays)
-    (folder / "settings.part.json").write_text(json.dumps(made_with, indent=1))
-    write_history(history, folder / "history.part.csv")
 
 
 def _rename_parts(folder: Path) -> None:

@@ -1,7 +1,8 @@
-"""Teach a bundle the faces of one person: its last layer goes on learning, the layers before stay as they are."""
+"""Fine-tune a bundle to the faces of one person: only its last layer is trained."""
 
-import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,24 +11,31 @@ from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN, label_of
 from ferlib.model.bundle import Bundle, plain_copy
-
-_SIDE = 96  # pixels of a drawn stand-in
+from ferlib.train.fit import one_hot
+from ferlib.train.networks import output_layer
 
 
 def hold_out(labels: np.ndarray, share: float = 0.25) -> np.ndarray:
-    """Which faces to judge on, bool (n,): the last `share` of each class, none of a class with one face.
+    """Choose the faces to test on: the last ones of each class.
 
-    The last, not any: two snapshots of one moment are nearly the same picture, and must not lie on both sides.
+    They are the last ones, because two snapshots of one moment are nearly the same image and must not be on both sides.
+
+    Args:
+        labels: int (n,), in the order in which the faces were taken.
+        share: The share of each class; a class with a single face has none.
+
+    Returns:
+        bool (n,), True for the faces to test on.
     """
     labels, chosen = np.asarray(labels), np.zeros(len(labels), bool)
-    for label in set(labels.tolist()):
+    for label in np.unique(labels):
         rows = np.flatnonzero(labels == label)
         count = min(len(rows) - 1, max(1, round(share * len(rows))))
         chosen[rows[len(rows) - count :]] = True
     return chosen
 
 
-def teach(
+def finetune_bundle(
     bundle: Bundle,
     faces: np.ndarray,
     labels: np.ndarray,
@@ -35,78 +43,102 @@ def teach(
     epochs: int = 30,
     learning_rate: float = 3e-3,
     seed: int = 7,
-):
-    """A copy of the bundle's network (`keras.Model`) whose last layer has learned `faces` without forgetting.
+) -> Any:
+    """Train the last layer of a bundle's network on new faces, without forgetting the old ones.
 
-    `faces`, `others`: uint8 (n, h, w) gray; `labels`: int (n,). Each face is learned with its mirror image.
-    `others` are faces of other people: for these the wanted answer is the one that the bundle gives now, so
-    that it stays as it was there ("Learning without Forgetting", Z. Li and D. Hoiem 2016). Both
-    count alike, however many they are. Raises BadInputError for too few faces, labels that the bundle
-    does not know, and a network that does not end in a dense layer.
+    Each face is also shown mirrored. The targets of the faces of other people are the present predictions of the
+    bundle, so that it stays as it is for them (Z. Li and D. Hoiem, "Learning without Forgetting", 2016). Both groups
+    have the same weight, however many faces they have.
+
+    Args:
+        bundle: A Keras bundle; it is not changed.
+        faces: uint8 (n, height, width), gray.
+        labels: int (n,), in the classes of the bundle.
+        others: uint8 (m, height, width), faces of other people.
+        epochs: Passes over the faces.
+        learning_rate: Of Adam.
+        seed: For the order of the batches.
+
+    Returns:
+        A copy of the network with a new last layer.
+
+    Raises:
+        BadInputError: Too few faces, labels that the bundle does not have, or a network that does not end in a dense
+            layer.
     """
-    labels = np.asarray(labels)
-    count = len(bundle.class_names)
+    labels, n_classes = np.asarray(labels), len(bundle.class_names)
     if len(faces) != len(labels) or len(faces) < 2 or not len(others):
         raise BadInputError(
             f"{len(faces)} faces with {len(labels)} labels and {len(others)} of others: "
             "give at least two faces, a label for each, and some faces of others"
         )
-    if labels.min() < 0 or labels.max() >= count:
-        raise BadInputError(f"labels run from {labels.min()} to {labels.max()}, not 0..{count - 1}")
+    if labels.min() < 0 or labels.max() >= n_classes:
+        raise BadInputError(f"labels range from {labels.min()} to {labels.max()}, not 0..{n_classes - 1}")
     keras = import_keras()
     model = plain_copy(bundle.model)
-    last = model.layers[-1]
-    if not isinstance(last, keras.layers.Dense):
-        raise BadInputError(
-            f"the network ends in {type(last).__name__}, not in a dense layer; choose another"
-        )
+    last = output_layer(model)
     body = keras.Model(model.inputs, last.input)
-    pictures = np.concatenate([faces, faces[:, :, ::-1], others])[..., None].astype(np.float32)
-    features = body.predict(pictures, batch_size=64, verbose=0)  # once: these layers do not change
-    own = np.eye(count, dtype=np.float32)[labels]
-    wanted = np.concatenate([own, own, bundle.predict(others)])
+    images = np.concatenate([faces, faces[:, :, ::-1], others])[..., None].astype(np.float32)
+    features = body.predict(images, batch_size=64, verbose=0)  # once: these layers do not change
+    own = one_hot(labels, n_classes)
+    targets = np.concatenate([own, own, bundle.predict(others)])
     weights = np.concatenate([np.full(2 * len(own), 0.5 / len(own)), np.full(len(others), 1 / len(others))])
     keras.utils.set_random_seed(seed)
-    top = keras.Sequential([keras.layers.Input(features.shape[1:]), keras.layers.Dense(count, "softmax")])
-    top.set_weights(last.get_weights())
-    top.compile(keras.optimizers.Adam(learning_rate), "categorical_crossentropy")
-    top.fit(features, wanted, sample_weight=weights / weights.mean(), batch_size=64, epochs=epochs, verbose=0)
-    last.set_weights(top.get_weights())
+    head = keras.Sequential(
+        [keras.layers.Input(features.shape[1:]), keras.layers.Dense(n_classes, "softmax")]
+    )
+    head.set_weights(last.get_weights())
+    head.compile(keras.optimizers.Adam(learning_rate), "categorical_crossentropy")
+    weights /= weights.mean()
+    head.fit(features, targets, sample_weight=weights, batch_size=64, epochs=epochs, verbose=0)
+    last.set_weights(head.get_weights())
     return model
 
 
-def before_after(
-    before: Bundle, after: Bundle, parts: dict[str, tuple[np.ndarray, np.ndarray]]
+def compare_bundles(
+    before: Bundle, after: Bundle, parts: Mapping[str, tuple[np.ndarray, np.ndarray]]
 ) -> pd.DataFrame:
-    """How many faces each bundle reads rightly: a row a part, columns `faces`, `before`, `after`, `changed`.
+    """Count the faces that a bundle predicts correctly before and after fine-tuning.
 
-    `parts`: a name to (faces uint8 (n, h, w), labels int (n,)). `changed` counts other answers, right or wrong.
+    Args:
+        before: The bundle.
+        after: The fine-tuned bundle.
+        parts: Faces uint8 (n, height, width) and labels int (n,), by a name.
+
+    Returns:
+        One row per part, with the columns `faces`, `before`, `after` (correct predictions), and `changed` (different
+        predictions, right or wrong).
     """
     rows = {}
     for name, (faces, labels) in parts.items():
         old, new = (bundle.predict(faces).argmax(axis=1) for bundle in (before, after))
-        counts = (len(labels), (old == labels).sum(), (new == labels).sum(), (old != new).sum())
-        rows[name] = [int(value) for value in counts]
+        rows[name] = [len(labels), (old == labels).sum(), (new == labels).sum(), (old != new).sum()]
     return pd.DataFrame.from_dict(rows, orient="index", columns=["faces", "before", "after", "changed"])
 
 
 def draw_person(count: int, class_names: Sequence[str], seed: int = 7) -> tuple[list[np.ndarray], list[str]]:
-    """One drawn person, `count` times, the expressions of the class set in turn: (face pictures RGB, classes).
+    """Draw faces of one person, as a stand-in for the learner's own.
 
-    A stand-in for faces of one's own. The head turns and tilts a little from picture to picture.
+    Args:
+        count: How many; the expressions of the class set take turns, and the head turns and tilts a little.
+        class_names: A class set.
+        seed: The same seed draws the same faces.
+
+    Returns:
+        The faces, uint8 (height, width, 3) in RGB, and the name of the class of each.
     """
     from ferlib import synth
     from ferlib.common.images import crop_face
 
     rng = np.random.default_rng([seed, 11])
     person = synth.sample_face(rng, "neutral")
-    emotions = [emotion for emotion in SEVEN if label_of(emotion, class_names) is not None]
-    pictures, names = [], []
+    labels = {emotion: label_of(emotion, class_names) for emotion in SEVEN}
+    known = [(emotion, class_names[label]) for emotion, label in labels.items() if label is not None]
+    faces, names = [], []
     for k in range(count):
-        emotion = emotions[k % len(emotions)]
-        turn = dict(zip(("yaw", "pitch", "roll"), rng.uniform(-5, 5, 3), strict=True))
-        units = synth.sample_units(rng, emotion)
-        face = dataclasses.replace(person, emotion=emotion, aus=units, **turn)
-        pictures.append(crop_face(synth.draw_face(face, _SIDE, rng), synth.face_box(face, _SIDE)))
-        names.append(class_names[label_of(emotion, class_names)])
-    return pictures, names
+        emotion, name = known[k % len(known)]
+        pose = dict(zip(("yaw", "pitch", "roll"), rng.uniform(-5, 5, 3), strict=True))
+        face = replace(person, emotion=emotion, aus=synth.sample_units(rng, emotion), **pose)
+        faces.append(crop_face(synth.draw_face(face, 96, rng), synth.face_box(face, 96)))
+        names.append(name)
+    return faces, names

@@ -1,57 +1,88 @@
 """The networks of the lessons, by name. Pure Keras 3: the same code trains on every backend.
 
-All take float gray pictures (48, 48, 1) with values 0 to 255 and end in a softmax; where a system
-rescales its input, a Rescaling layer inside the network does it, so nobody can forget it. System E's
-networks look at colour pictures of 64×64: layers without weights inside them resize the face and
-repeat it three times. `build("E", 7, (64, 64, 3))` is E's as it was published.
+All take gray faces, float (48, 48, 1) in 0..255, and end in a softmax. Where a system rescales its input, a Rescaling
+layer inside the network does it. System E's networks work on colour images of 64×64: layers without weights inside
+them resize the face and repeat it three times. `build("E", 7, (64, 64, 3))` is E's as it was published.
 
-Where a published network ends otherwise (E: a sigmoid a class, with binary cross-entropy, whose
-accuracy counts the many right "no"s), ours still ends in the softmax over all classes.
+Where a published network ends otherwise (E: one sigmoid per class, with binary cross-entropy, whose accuracy counts
+the many correct "no" answers), ours still ends in a softmax over all classes.
 """
 
+import json
 import shutil
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout, suppress
+from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import BadInputError
+from ferlib.common.errors import BadInputError, check_choice
+from ferlib.model.keras_import.architecture import read_layers
+
+Shape = tuple[int, int, int]
 
 INPUT_SHAPE = (48, 48, 1)
 
 
-def build(name: str, n_classes: int, input_shape: tuple[int, int, int] = INPUT_SHAPE):
-    """An untrained `keras.Model` by its name in NETWORKS; BadInputError for another name."""
-    if name not in NETWORKS:
-        raise BadInputError(f"unknown network {name!r}; known are {', '.join(NETWORKS)}")
+def build(name: str, n_classes: int, input_shape: Shape = INPUT_SHAPE) -> Any:
+    """Build an untrained network.
+
+    Args:
+        name: A name in `NETWORKS`.
+        n_classes: The number of classes, at least two.
+        input_shape: (height, width, channels).
+
+    Returns:
+        A `keras.Model` with random weights, not compiled.
+
+    Raises:
+        BadInputError: An unknown name, or fewer than two classes.
+
+    Example:
+        >>> build("A", 2).count_params()
+        6907330
+    """
+    check_choice("network", name, NETWORKS)
     if n_classes < 2:
         raise BadInputError(f"a network needs at least two classes, got {n_classes}")
-    return NETWORKS[name](n_classes, tuple(input_shape))
+    return NETWORKS[name](n_classes, input_shape)
 
 
-def _network_a(n_classes: int, input_shape: tuple[int, int, int]):
-    """System A's network: 6,907,330 parameters for two classes."""
-    return _wide("A", 3, n_classes, input_shape)
+def output_layer(model: Any) -> Any:
+    """Get the last layer of a network.
+
+    Args:
+        model: The network.
+
+    Returns:
+        The dense layer that it ends in.
+
+    Raises:
+        BadInputError: The last layer is of another kind.
+    """
+    last = model.layers[-1]
+    if not isinstance(last, import_keras().layers.Dense):
+        raise BadInputError(
+            f"the network ends in {type(last).__name__}, not in a dense layer; choose another"
+        )
+    return last
 
 
-def _network_b(n_classes: int, input_shape: tuple[int, int, int]):
-    """System B's network, A's with a first convolution of 1×1: 6,912,199 parameters for seven classes."""
-    return _wide("B", 1, n_classes, input_shape)
-
-
-def _wide(name: str, first: int, n_classes: int, input_shape: tuple[int, int, int]):
+def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> Any:
+    """The networks of A and B."""
     keras = import_keras()
     layers = keras.layers
 
-    def conv(filters: int, size: int):
+    def conv(filters: int, size: int) -> Any:
         return layers.Conv2D(filters, size, padding="same", activation="relu")
 
     return keras.Sequential(
         [
             layers.Input(input_shape),
             layers.Rescaling(1 / 255),
-            conv(32, first),
+            conv(32, first_kernel),
             conv(32, 5),
             layers.MaxPooling2D(2),
             conv(32, 3),
@@ -69,8 +100,8 @@ def _wide(name: str, first: int, n_classes: int, input_shape: tuple[int, int, in
     )
 
 
-def _network_c(n_classes: int, input_shape: tuple[int, int, int]):
-    """System C's network: 1,727,430 parameters for six classes. Its scaling was never stated; ours is 0 to 1."""
+def _network_c(n_classes: int, input_shape: Shape) -> Any:
+    """The network of system C. How its input was scaled was never published; ours is 0 to 1."""
     keras = import_keras()
     layers = keras.layers
     stack = [layers.Input(input_shape), layers.Rescaling(1 / 255)]
@@ -84,12 +115,12 @@ def _network_c(n_classes: int, input_shape: tuple[int, int, int]):
     return keras.Sequential(stack, name="C")
 
 
-def _network_d(n_classes: int, input_shape: tuple[int, int, int]):
-    """System D's network: 4,478,727 parameters for seven classes; takes 0 to 255 as it comes."""
+def _network_d(n_classes: int, input_shape: Shape) -> Any:
+    """The network of system D; takes 0 to 255 without rescaling."""
     keras = import_keras()
     layers = keras.layers
 
-    def block(layer) -> list:
+    def block(layer: Any) -> list[Any]:
         return [layer, layers.BatchNormalization(), layers.Activation("relu")]
 
     stack = [layers.Input(input_shape)]
@@ -103,8 +134,8 @@ def _network_d(n_classes: int, input_shape: tuple[int, int, int]):
     return keras.Sequential(stack, name="D")
 
 
-def _network_e(n_classes: int, input_shape: tuple[int, int, int]):
-    """System E's main network: 2,650,407 parameters for seven classes."""
+def _network_e(n_classes: int, input_shape: Shape) -> Any:
+    """The main network of system E."""
     keras = import_keras()
     layers = keras.layers
     inputs = layers.Input(input_shape)
@@ -118,8 +149,8 @@ def _network_e(n_classes: int, input_shape: tuple[int, int, int]):
     return keras.Model(inputs, outputs, name="E")
 
 
-def _network_e_small(n_classes: int, input_shape: tuple[int, int, int]):
-    """System E's first network: 1,626,055 parameters for seven classes."""
+def _network_e_small(n_classes: int, input_shape: Shape) -> Any:
+    """The first network of system E."""
     keras = import_keras()
     layers = keras.layers
     inputs = layers.Input(input_shape)
@@ -131,8 +162,8 @@ def _network_e_small(n_classes: int, input_shape: tuple[int, int, int]):
     return keras.Model(inputs, outputs, name="E-small")
 
 
-def _as_64_in_colour(x):
-    """What E's networks look at, 64×64×3 in 0 to 1, from any input: resized, and gray repeated three times."""
+def _as_64_in_colour(x: Any) -> Any:
+    """Resize any input to 64×64, repeat gray three times, and rescale it to 0..1."""
     layers = import_keras().layers
     if x.shape[1:3] != (64, 64):
         x = layers.Resizing(64, 64)(x)
@@ -141,34 +172,17 @@ def _as_64_in_colour(x):
     return layers.Rescaling(1 / 255)(x)
 
 
-def _small(n_classes: int, input_shape: tuple[int, int, int]):
-    """Our own light network: 1,230,503 parameters for seven classes."""
-    return _residual("small", (1, 1, 1, 1), n_classes, input_shape)
+def _residual(name: str, pairs: Sequence[int], n_classes: int, input_shape: Shape, stride: int = 1) -> Any:
+    """Pairs of 3×3 convolutions with batch normalisation, and a shortcut around each pair.
 
-
-def _medium(n_classes: int, input_shape: tuple[int, int, int]):
-    """The light network with one more pair where the maps are 12×12: 1,526,439 parameters."""
-    return _residual("medium", (1, 1, 2, 1), n_classes, input_shape)
-
-
-def _quick(n_classes: int, input_shape: tuple[int, int, int]):
-    """For two classes in minutes: the light network at half the side, 1,229,218 parameters for two classes."""
-    return _residual("quick", (1, 1, 1, 1), n_classes, input_shape, stride=2)
-
-
-def _residual(
-    name: str, pairs: Sequence[int], n_classes: int, input_shape: tuple[int, int, int], stride: int = 1
-):
-    """3×3 convolutions in pairs with batch normalisation, and a residual way around each pair.
-
-    Each stage halves the side of the maps (48, 24, 12, 6) and widens them; `pairs` says how many pairs
-    each has, `stride` whether the first convolution looks at every place or every second. The mean of
-    each last map goes to the softmax, so there is no large dense layer to overfit.
+    Each stage halves the side of the maps (48, 24, 12, 6) and widens them; `pairs` has the number of pairs per stage,
+    `stride` is that of the first convolution. Global average pooling goes to the softmax, so that there is no large
+    dense layer to overfit.
     """
     keras = import_keras()
     layers = keras.layers
 
-    def conv(x, filters: int, size: int = 3, strides: int = 1):
+    def conv(x: Any, filters: int, size: int = 3, strides: int = 1) -> Any:
         options = {"padding": "same", "use_bias": False, "kernel_initializer": "he_normal"}
         x = layers.Conv2D(filters, size, strides, **options)(x)
         return layers.BatchNormalization()(x)
@@ -189,63 +203,63 @@ def _residual(
     return keras.Model(inputs, outputs, name=name)
 
 
-NETWORKS: dict[str, Callable] = {
-    "A": _network_a,
-    "B": _network_b,
-    "C": _network_c,
-    "D": _network_d,
-    "E": _network_e,
-    "E-small": _network_e_small,
-    "small": _small,
-    "medium": _medium,
-    "quick": _quick,
+NETWORKS: dict[str, Callable[[int, Shape], Any]] = {
+    "A": partial(_wide, "A", 3),  # 6,907,330 parameters for two classes
+    "B": partial(_wide, "B", 1),  # 6,912,199 for seven classes
+    "C": _network_c,  # 1,727,430 for six classes
+    "D": _network_d,  # 4,478,727 for seven classes
+    "E": _network_e,  # 2,650,407 for seven classes
+    "E-small": _network_e_small,  # 1,626,055 for seven classes
+    "small": partial(_residual, "small", (1, 1, 1, 1)),  # 1,230,503 for seven classes
+    "medium": partial(_residual, "medium", (1, 1, 2, 1)),  # 1,526,439: one more pair where the maps are 12×12
+    "quick": partial(_residual, "quick", (1, 1, 1, 1), stride=2),  # 1,229,218 for two classes, in minutes
 }
-"""Every network by its name; adding one is adding a function here."""
+"""The function that builds each network, called with the number of classes and the input shape.
+
+A to E are those of the published systems, small, medium and quick our own.
+"""
 
 
-def mermaid(model) -> str:
-    """The layers of a model as a Mermaid flow chart: one node a layer with its output shape, top down."""
+def mermaid(model: Any) -> str:
+    """Draw the layers of a model as a Mermaid flow chart.
+
+    Args:
+        model: A Sequential or functional model.
+
+    Returns:
+        The text of the chart: one node per layer with its output shape, from top to bottom.
+    """
     number = {layer.name: k for k, layer in enumerate(model.layers)}
     lines = ["flowchart TD"]
     for layer in model.layers:
         shape = " × ".join(map(str, layer.output.shape[1:]))
         lines.append(f'    n{number[layer.name]}["{type(layer).__name__}<br/>{shape}"]')
-    arrows = [(name, layer.name) for layer in model.layers for name in _sources(model, layer)]
-    return "\n".join([*lines, *(f"    n{number[a]} --> n{number[b]}" for a, b in arrows)])
+    # from the configuration: the layers themselves also know the models that they were used in later
+    for layer in read_layers(json.loads(model.to_json())):
+        lines += [
+            f"    n{number[name]} --> n{number[layer.name]}" for name in layer.sources if name in number
+        ]
+    return "\n".join(lines)
 
 
-def _sources(model, layer) -> list[str]:
-    """Names of the layers whose output a layer takes, read from the model's configuration."""
-    if isinstance(model, import_keras().Sequential):
-        at = model.layers.index(layer)
-        return [model.layers[at - 1].name] if at else []
-    names = []
+def plot_network(model: Any, file: Path, dpi: int = 55) -> Any:
+    """Draw the layers of a model for a notebook.
 
-    def walk(part) -> None:
-        if isinstance(part, dict) and "keras_history" in part:
-            names.append(part["keras_history"][0])
-        elif isinstance(part, dict | list | tuple):
-            for inner in part.values() if isinstance(part, dict) else part:
-                walk(inner)
+    Args:
+        model: A Sequential or functional model.
+        file: The PNG file to write.
+        dpi: Dots per inch of the image.
 
-    configs = {config["name"]: config for config in model.get_config()["layers"]}
-    walk(configs[layer.name]["inbound_nodes"])
-    return names
-
-
-def drawing(model, file: Path, dpi: int = 55):
-    """A picture of a model's layers to show in a notebook: an IPython `Image`, or `Markdown`.
-
-    With Graphviz' `dot` on the machine `keras.utils.plot_model` draws it into `file` (PNG); without,
-    or where `dot` fails, the same layers come as a Mermaid chart, which JupyterLab draws itself.
+    Returns:
+        An IPython `Image` that `keras.utils.plot_model` drew with Graphviz' `dot`. Without `dot`, or where it fails,
+        an IPython `Markdown` with a Mermaid chart, which JupyterLab draws itself; no file is written then.
     """
     from IPython.display import Markdown
 
     if shutil.which("dot"):
-        # Keras' default for the lines, "ortho", makes Graphviz 2.43 abort on shortcuts; pydot prints, then asserts
+        # with "ortho", Keras' default for the lines, Graphviz 2.43 aborts on shortcuts; pydot prints, then asserts
         with suppress(AssertionError, OSError), redirect_stdout(StringIO()):
             return import_keras().utils.plot_model(
                 model, file, show_shapes=True, show_layer_names=False, dpi=dpi, splines="spline"
             )
-
     return Markdown(f"```mermaid\n{mermaid(model)}\n```")

@@ -1,50 +1,85 @@
-"""What a training run is made with, and the named recipes: ours, and the published ones of systems A to E."""
+"""Training settings and the named recipes: ours, and the published ones of systems A to E."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
-from ferlib.common.errors import BadInputError
+from ferlib.common.errors import BadInputError, check_choice
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What a training run is made with; stored in the bundle's metadata."""
+    """The settings of a training run; stored in the metadata of its bundle."""
 
     network: str = "small"
     epochs: int = 12
     batch_size: int = 64
     augmentation: str = "ours"
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-3  # the largest, after the warm-up
     weight_decay: float = 0.02
     label_smoothing: float = 0.1
-    warm_up: float = 0.05  # share of the steps; for the cosine
-    votes: float = 0.0  # share of the targets that FER+'s voters have; the rest is FER2013's one label
-    averaging: bool = True  # judge and keep the running mean of the weights over about one epoch
-    precision: str = "auto"  # "float32", "bfloat16", or what the machine does fast
+    warm_up: float = 0.05  # share of the steps; for the cosine schedule
+    vote_weight: float = 0.0  # share of FER+'s votes in the targets; the rest is FER2013's label
+    ema: bool = True  # validate and keep the moving average of the weights over about one epoch
+    precision: str = "auto"  # "float32", "bfloat16", or "auto": what is fast on this machine
     seed: int = 7
-    optimizer: str = "adamw"  # or "adam", or "sgd" with Nesterov's momentum of 0.9
+    optimizer: str = "adamw"  # or "adam", or "sgd" with a Nesterov momentum of 0.9
     schedule: str = "cosine"  # or "constant", "decay" (A's), "plateau" (D's)
-    steps: int = 0  # batches an epoch; 0: one pass over the faces
-    balanced: bool = False  # rare classes count as much as frequent ones
-    start: str = ""  # the recipe whose trained network this run goes on from
-    teachers: tuple[str, ...] = ()  # the recipes whose networks' mean answer is a share of the targets
-    taught: float = 0.0  # that share; the rest is as it would be without teachers
-    keep: str = "best"  # the epoch that reads the held-out rows best, or the "last" one
-    blend: float = 0.0  # share of the weights that the run began with in those that it leaves
-    corrected: bool = (
-        False  # the last layer fitted to the held-out labels: a temperature, and a shift a class
-    )
-    repeats: str = ""  # the recipe that this one repeats on all Training rows, those split off too
+    steps_per_epoch: int = 0  # batches per epoch; 0: one pass over the faces
+    balanced: bool = False  # weight the classes so that rare ones count as much as frequent ones
+    initial_weights: str = ""  # the recipe whose trained network this run starts from
+    teachers: tuple[str, ...] = ()  # the recipes whose mean prediction is mixed into the targets
+    distillation_weight: float = 0.0  # share of the teachers in the targets
+    keep: str = "best"  # the epoch with the best validation accuracy, or the "last" one
+    weight_interpolation: float = 0.0  # share of the initial weights in the final ones
+    calibrate: bool = False  # fit a temperature and a bias per class to the held-out rows
+    retrain_on_all: str = ""  # the recipe that this one repeats on all Training rows, held-out ones included
+
+    @property
+    def prerequisites(self) -> list[str]:
+        """The recipes that have to be trained before this one, in order."""
+        names = [*sorted({self.initial_weights, *self.teachers}), self.retrain_on_all]
+        return [name for name in names if name]
 
 
-def _published(network: str, epochs: int, batch_size: int, learning_rate: float, **others) -> Settings:
-    """A published recipe: none of our additions."""
-    plain = {"augmentation": "none", "optimizer": "adam", "schedule": "constant", "averaging": False}
-    plain |= {"weight_decay": 0.0, "label_smoothing": 0.0, "warm_up": 0.0, "precision": "float32"}
-    return Settings(network, epochs, batch_size, learning_rate=learning_rate, **(plain | others))
+_EARLIER_NAMES = {
+    "votes": "vote_weight",
+    "averaging": "ema",
+    "steps": "steps_per_epoch",
+    "start": "initial_weights",
+    "taught": "distillation_weight",
+    "blend": "weight_interpolation",
+    "corrected": "calibrate",
+    "repeats": "retrain_on_all",
+}
+"""Settings under the names that bundles and checkpoints of earlier versions have."""
 
 
-_LIKE_A = {"augmentation": "A", "optimizer": "sgd", "schedule": "decay", "steps": 200}
+_PLAIN = Settings(
+    augmentation="none",
+    optimizer="adam",
+    schedule="constant",
+    ema=False,
+    weight_decay=0.0,
+    label_smoothing=0.0,
+    warm_up=0.0,
+    precision="float32",
+)
+"""None of our additions; the published recipes have what they say beyond this."""
+
+_A = replace(
+    _PLAIN,
+    network="A",
+    epochs=10,
+    batch_size=128,
+    learning_rate=0.01,
+    augmentation="A",
+    optimizer="sgd",
+    schedule="decay",
+    steps_per_epoch=200,
+)
+
+_E = replace(_PLAIN, network="E", epochs=10, batch_size=32)
 
 _SECOND = Settings(
     network="medium",
@@ -54,19 +89,19 @@ _SECOND = Settings(
     learning_rate=2e-3,
     weight_decay=0.05,
     label_smoothing=0.0,
-    votes=0.5,
+    vote_weight=0.5,
 )
 
 _THIRD = replace(
     _SECOND,
     epochs=40,
     learning_rate=1e-3,
-    start="second",
+    initial_weights="second",
     teachers=("first", "second"),
-    taught=0.5,
+    distillation_weight=0.5,
     keep="last",
-    blend=0.5,
-    corrected=True,
+    weight_interpolation=0.5,
+    calibrate=True,
 )
 
 RECIPES = {
@@ -74,7 +109,7 @@ RECIPES = {
     "first": Settings(epochs=36),
     "second": _SECOND,
     "third": _THIRD,
-    "shipped": replace(_THIRD, repeats="third"),
+    "shipped": replace(_THIRD, retrain_on_all="third"),
     "ferplus": replace(_SECOND, epochs=16, learning_rate=1e-3, keep="last"),
     "quick-pair": Settings(
         network="quick",
@@ -84,64 +119,99 @@ RECIPES = {
         label_smoothing=0.0,
         warm_up=0.2,
     ),
-    "A": _published("A", 10, 128, 0.01, **_LIKE_A),
-    "B": _published("B", 10, 128, 0.01, **_LIKE_A),
-    "C": _published("C", 20, 128, 1e-3, augmentation="D"),
-    "D": _published("D", 15, 64, 5e-4, augmentation="D", schedule="plateau"),
-    "E": _published("E", 10, 32, 1e-3),
-    "E-small": _published("E-small", 10, 32, 1e-3),
+    "A": _A,
+    "B": replace(_A, network="B"),
+    "C": replace(_PLAIN, network="C", epochs=20, batch_size=128, augmentation="D"),
+    "D": replace(_PLAIN, network="D", epochs=15, learning_rate=5e-4, augmentation="D", schedule="plateau"),
+    "E": _E,
+    "E-small": replace(_E, network="E-small"),
 }
-"""Settings by name. In `third` the network of `second` goes on
-learning, now also from what it and that of `first` think of each picture together ("Distilling the knowledge
-in a neural network", G. Hinton et al. 2015), and what it ends with is the mean of where it began and where it
-came ("Robust fine-tuning of zero-shot models", M. Wortsman et al. 2022), corrected on the held-out rows.
-`shipped` is how the bundle in `models/` was made: the same once more, on all Training rows, for when all is
-chosen the rows that it was chosen on can be learned too; the correction is the one of `third`.
-`ferplus` goes on from that bundle under FER+'s labels; its last epoch is kept, because the rows that it
-splits off are not new to the network. `quick-pair` reads happy against neutral after few minutes of training.
+"""Settings by name.
 
-A, B, D, E and E-small carry their published settings; how C was trained is not published, so its
-recipe is ours. Not carried over are their mistakes: all end in a softmax with categorical
-cross-entropy (E had a sigmoid a class), a tenth of Training chooses the epoch (D let the test pictures
-choose, and mirrored them), and every picture is scaled the same way in training and use (E was not).
+`third` starts from the network of `second` and also learns from the mean prediction of `first` and `second`
+(distillation; G. Hinton et al., "Distilling the knowledge in a neural network", 2015). Its final weights are the
+mean of the initial and the trained ones (M. Wortsman et al., "Robust fine-tuning of zero-shot models", 2022), and
+its last layer is calibrated on the held-out rows. `shipped` is how the bundle in `models/` was made: `third` again,
+on all Training rows, since nothing remains to be chosen on the held-out ones; it takes over the calibration of
+`third`. `ferplus` starts from that bundle and uses FER+'s labels; it keeps the last epoch, because the network has
+already seen the rows that it holds out. `quick-pair` tells happy from neutral after a few minutes of training.
+
+A, B, D, E and E-small have their published settings; how C was trained is not published, so its recipe is ours.
+The mistakes of the published systems are not repeated: all networks end in a softmax with categorical cross-entropy
+(E had one sigmoid per class), a tenth of Training selects the epoch (D used the test images, and mirrored them), and
+images are scaled in the same way in training and in use (E's were not).
 """
 
 PUBLISHED_EPOCHS = {name: RECIPES[name].epochs for name in ("A", "B", "D", "E", "E-small")}
-"""How long the published networks were trained, in epochs; an epoch of A and B is 200 batches of 128."""
+"""How many epochs the published networks were trained; an epoch of A and B has 200 batches of 128."""
+
+_BOUNDS = {
+    "epochs": (1, 10_000),
+    "batch_size": (1, 100_000),
+    "learning_rate": (1e-9, 1e9),
+    "label_smoothing": (0, 0.99),
+    "warm_up": (0, 0.99),
+    "weight_interpolation": (0, 1),
+}
 
 
-def recipe(name: str, **changes) -> Settings:
-    """The settings of that name with some of them changed; BadInputError for another name, or a value without sense."""
-    if name not in RECIPES:
-        raise BadInputError(f"unknown recipe {name!r}; known are {', '.join(RECIPES)}")
+def get_recipe(name: str, **changes: Any) -> Settings:
+    """Get the settings of a recipe.
+
+    Args:
+        name: A name in `RECIPES`.
+        **changes: Settings that replace those of the recipe.
+
+    Returns:
+        The settings.
+
+    Raises:
+        BadInputError: An unknown recipe, or a value outside its range.
+    """
+    check_choice("recipe", name, RECIPES)
     settings = replace(RECIPES[name], **changes)
-    for what, low, high in (
-        ("epochs", 1, 10_000),
-        ("batch_size", 1, 100_000),
-        ("learning_rate", 1e-9, 1e9),
-        ("label_smoothing", 0, 0.99),
-        ("warm_up", 0, 0.99),
-        ("blend", 0, 1),
-    ):
-        value = getattr(settings, what)
+    for setting, (low, high) in _BOUNDS.items():
+        value = getattr(settings, setting)
         if not low <= value <= high:
-            raise BadInputError(f"{what} must lie between {low:g} and {high:g}, got {value:g}")
+            raise BadInputError(f"{setting} must be between {low:g} and {high:g}, got {value:g}")
     return settings
 
 
-def known_as(settings: Mapping) -> str | None:
-    """The recipe with these settings, as a bundle's metadata have them, whatever their seed; None without one."""
-    made = asdict(Settings()) | dict(settings)
-    made = made | {"teachers": tuple(made["teachers"]), "seed": Settings.seed}
-    return next((name for name, known in RECIPES.items() if asdict(known) == made), None)
+def current_names(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Rename settings that an earlier version wrote.
+
+    Args:
+        settings: Settings as the metadata of a bundle or the folder of a checkpoint have them.
+
+    Returns:
+        The same settings under the names of the fields of `Settings`.
+    """
+    return {_EARLIER_NAMES.get(name, name): value for name, value in settings.items()}
 
 
-def kept_epoch(history: Sequence[Mapping], keep: str) -> int:
-    """The epoch, counted from 1, whose weights a run with this `keep` leaves."""
+def known_as(settings: Mapping[str, Any]) -> str | None:
+    """Find the recipe that has these settings, with any seed.
+
+    Args:
+        settings: Settings as the metadata of a bundle have them, of this or an earlier version.
+
+    Returns:
+        The name of the recipe; None if none of `RECIPES` has these settings.
+    """
+    complete = asdict(Settings()) | current_names(settings) | {"seed": Settings.seed}
+    complete["teachers"] = tuple(complete["teachers"])
+    return next((name for name, recipe in RECIPES.items() if asdict(recipe) == complete), None)
+
+
+def kept_epoch(history: Sequence[Mapping[str, Any]], keep: str) -> int:
+    """Find the epoch whose weights a run keeps.
+
+    Args:
+        history: One mapping per epoch with `epoch` and `val_accuracy`.
+        keep: "best" (the first with the highest validation accuracy) or "last".
+
+    Returns:
+        The number of the epoch, from 1.
+    """
     best = max(history, key=lambda row: row["val_accuracy"]) if keep == "best" else history[-1]
     return int(best["epoch"])
-
-
-def with_votes(settings: Settings, there: bool) -> Settings:
-    """The settings with half of each target for FER+'s voters, where their file is given and they have no share yet."""
-    return replace(settings, votes=0.5) if there and not settings.votes else settings

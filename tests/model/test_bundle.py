@@ -11,7 +11,7 @@ from ferlib.model import bundle
 from ferlib.model.bundle import load_bundle, save_bundle
 from ferlib.model.metadata import file_hash, write_history
 from ferlib.train import networks
-from ferlib.train.fit import compiled
+from ferlib.train.fit import build_compiled_model
 from ferlib.train.recipes import Settings
 
 keras = import_keras()
@@ -123,7 +123,7 @@ def test_history_keeps_further_columns(tmp_path):
 
 
 def test_a_trained_bfloat16_network_is_saved_small_and_in_float32(tmp_path):
-    model = compiled(Settings(precision="bfloat16"), 7, steps_per_epoch=10)
+    model = build_compiled_model(Settings(precision="bfloat16"), 7, steps_per_epoch=10)
     assert "mixed_bfloat16" in {layer.dtype_policy.name for layer in model.layers}
     model.optimizer.build(model.trainable_variables)  # the state that Keras would keep
     _shaken(model)

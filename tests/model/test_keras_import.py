@@ -15,6 +15,7 @@ from ferlib.common.labels import SIX
 from ferlib.model import bundle
 from ferlib.model.bundle import load_bundle
 from ferlib.model.keras_import import architecture as legacy
+from ferlib.model.keras_import import layers as legacylayers
 from ferlib.model.keras_import import weights as legacyweights
 from ferlib.train import networks
 
@@ -116,7 +117,7 @@ def _rebuilt(source: Path, weights: Path | None, scaling="0..1", kernels=None) -
     """What the network says that `import_model` would save."""
     architecture = legacy.read_architecture(source)
     model = legacy.build_model(architecture, scaling)
-    legacyweights.read_weights(weights or source, architecture, model, kernels)
+    legacyweights.read_weights(weights or source, architecture.layers, model, kernels)
     return model(FACES[..., None].astype(np.float32), training=False).numpy()
 
 
@@ -308,7 +309,7 @@ def test_system_c_has_its_parameters():
         ]
     entries.append(("Dense", "d2", {"output_dim": 6, "activation": "softmax"}))
     before = [(), *((name,) for _, name, _ in entries)]
-    layers = [legacy.Layer(*entry, sources) for entry, sources in zip(entries, before, strict=False)]
+    layers = [legacylayers.Layer(*entry, sources) for entry, sources in zip(entries, before, strict=False)]
     model = legacy.build_model(legacy.Architecture(tuple(layers), "d2", (48, 48, 1), True, "1.0.4"))
     assert model.count_params() == 1_727_430 and model.output_shape == (None, 6)
 
@@ -391,8 +392,8 @@ def _kind(layer: int, kind: str):
 @pytest.mark.parametrize(
     ("change", "line"),
     [
-        (_kind(7, "LSTM"), "layer 'drop_1' is a LSTM, which the import does not know; known are"),
-        (_kind(7, "Lambda"), "layer 'drop_1' is a Lambda, which the import does not know"),
+        (_kind(7, "LSTM"), "layer 'drop_1' is of the unknown kind LSTM; known are"),
+        (_kind(7, "Lambda"), "layer 'drop_1' is of the unknown kind Lambda"),
         (_kind(6, "Activation"), "layer 'flat_1' .* cannot be rebuilt"),
         (
             _changed(1, border_mode="full"),
@@ -401,8 +402,8 @@ def _kind(layer: int, kind: str):
         (_changed(1, nb_filter=-2), "layer 'conv_1' .* cannot be rebuilt"),
         (_changed(1, activation="hard_sigmoid"), "activation 'hard_sigmoid' is not known"),
         (_changed(2, dim_ordering="tf"), "some layers of the network have channels first and some last"),
-        (_changed(3, mode=1), "mode 1, which normalises each picture by itself"),
-        (_changed(0, batch_input_shape=[None, 1, None, None]), "a picture of a fixed size is needed"),
+        (_changed(3, mode=1), "mode 1, which normalises each image by itself"),
+        (_changed(0, batch_input_shape=[None, 1, None, None]), "an image of a fixed size is needed"),
         (_changed(0, batch_input_shape=[None, 4, SIDE, SIDE]), "takes 4 channels"),
         (_changed(8, activation="tanh"), "layer 'dense_1' ends the network with tanh"),
         (_changed(8, output_dim=1, activation="sigmoid"), r"with sigmoid of shape \(1,\); a softmax"),

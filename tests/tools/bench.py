@@ -68,10 +68,10 @@ def augmenting() -> tuple:
 
     pixels = np.random.default_rng(0).integers(0, 256, (6400, 48, 48), dtype=np.uint8)
     targets = np.eye(7, dtype=np.float32)[np.arange(6400) % 7]
-    same = augment.Augmentation(flip=True, turn=12, shear=6, zoom=0.12, shift=0.08)
+    same = augment.Augmentation(flip=True, rotation=12, shear=6, zoom=0.12, shift=0.08)
 
     def ours():
-        for _ in augment.batches(pixels, targets, 64, same, seed=0):
+        for _ in augment.training_batches(pixels, targets, 64, same, seed=0):
             pass
 
     generator = tf.keras.preprocessing.image.ImageDataGenerator(

@@ -21,7 +21,7 @@ from ferlib.common import labels, paths
 from ferlib.dataset import splits
 from ferlib.dataset.build import read_fer2013
 from ferlib.model import bundle, litert
-from ferlib.model.predictor import averaged
+from ferlib.model.predictor import Bundle
 from ferlib.train import export, networks
 
 ASKED = 3.0  # ms
@@ -35,8 +35,9 @@ def one_core() -> None:
 
 def reader(content: bytes):
     """uint8 faces to probabilities with flip averaging."""
-    call, takes, gives = litert.open_model(content)
-    return lambda faces: averaged(call, faces, takes[1:], gives[-1], True, 64)
+    forward, shape, _ = litert.open_model(content)
+    loaded = Bundle("", labels.SEVEN, shape[1:], {}, None, forward, 64)
+    return lambda faces: loaded.predict(faces, "flip")
 
 
 def fixed_scales(model, faces: np.ndarray) -> bytes:
@@ -77,7 +78,7 @@ def main() -> None:
             given = bundle.save_bundle(model, Path(folder) / given, labels.SEVEN)
         loaded = bundle.load_bundle(given)
     forms = {
-        "keras": lambda faces: loaded.predict(faces, flip=True, batch_size=64),
+        "keras": lambda faces: loaded.predict(faces, "flip"),
         "litert": reader(export.convert(loaded.model)),
         "int8": reader(export.convert(loaded.model, eight_bits=True)),
     }

@@ -22,8 +22,9 @@ import numpy as np
 from ferlib.common.backend import import_keras
 from ferlib.common.labels import map_labels
 from ferlib.dataset import build, ferplus
-from ferlib.train.fit import compiled, stream, targets
-from ferlib.train.recipes import RECIPES, with_votes
+from ferlib.train.augment import AUGMENTATIONS, training_batches
+from ferlib.train.fit import build_compiled_model, one_hot
+from ferlib.train.recipes import RECIPES, get_recipe
 
 GOAL = 0.907
 CLASSES = ("happy", "neutral")
@@ -54,8 +55,8 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
     import tensorflow as tf
 
     learn, judge = rows.part("Training"), rows.part("PublicTest")
-    steps = settings.steps or len(learn) // settings.batch_size
-    model = compiled(settings, len(CLASSES), steps)
+    steps = settings.steps_per_epoch or len(learn) // settings.batch_size
+    model = build_compiled_model(settings, len(CLASSES), steps)
     faces = tf.constant(judge.pixels[..., None], tf.float32)
     forward = tf.function(lambda x: model(x, training=False))
     forward(faces[:256])  # compiled before the clock runs
@@ -73,7 +74,7 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
             if self.batches % every and self.batches < steps * settings.epochs:
                 return
             self.seconds += time.perf_counter() - self.started
-            with averaged_weights(model, settings.averaging):
+            with averaged_weights(model, settings.ema):
                 averaged = [
                     forward(part) + forward(part[:, :, ::-1])
                     for part in (faces[k : k + 256] for k in range(0, len(faces), 256))
@@ -86,11 +87,18 @@ def seconds_to_goal(settings, rows, votes, every: int, limit: float) -> tuple[fl
             self.started = time.perf_counter()
 
     watch = Watch()
-    wanted = targets(learn.labels, len(CLASSES))
-    if settings.votes:
+    targets = one_hot(learn.labels, len(CLASSES))
+    if settings.vote_weight:
         shares = ferplus.label_shares(votes[rows.usage == "Training"], learn.labels, len(CLASSES))
-        wanted = ((1 - settings.votes) * wanted + settings.votes * shares).astype(np.float32)
-    batches = stream(learn.pixels, wanted, settings.batch_size, settings, 0, settings.epochs * steps)
+        targets = ((1 - settings.vote_weight) * targets + settings.vote_weight * shares).astype(np.float32)
+    batches = training_batches(
+        learn.pixels,
+        targets,
+        settings.batch_size,
+        AUGMENTATIONS[settings.augmentation],
+        settings.seed,
+        epochs=-(-settings.epochs * steps // (len(learn) // settings.batch_size)),
+    )
     with suppress(StopNow):
         model.fit(
             batches,
@@ -118,7 +126,7 @@ def main() -> None:
     rows, votes = rows.with_classes(CLASSES), votes[pair]
     taken, end = {}, {}
     for name, settings, every in (
-        ("ours", with_votes(RECIPES["quick-pair"], True), 100),
+        ("ours", get_recipe("quick-pair", vote_weight=0.5), 100),
         ("A", replace(RECIPES["A"], epochs=LONGEST), 50),
     ):
         print(f"{name}: {settings}")

@@ -1,4 +1,4 @@
-"""Faces of one's own: saved, counted, read, deleted; a bundle taught on them learns without forgetting."""
+"""A bundle fine-tuned to the faces of one person learns them without forgetting the others."""
 
 import numpy as np
 import pytest
@@ -7,51 +7,10 @@ from hypothesis import strategies as st
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError
-from ferlib.live import personal
 from ferlib.model.bundle import load_bundle, save_bundle
 from ferlib.train import finetune
 
 NAMES = ("happy", "sad")
-
-
-def picture(value, size=60):
-    return np.full((size, size, 3), value, np.uint8)
-
-
-def test_faces_are_saved_numbered_read_and_counted(tmp_path):
-    for value in (10, 20, 30):
-        file = personal.save_face(picture(value), "sad", NAMES, tmp_path)
-    assert file == tmp_path / "sad" / "00002.png"
-    (tmp_path / "sad" / "00000.png").unlink()
-    assert (
-        personal.save_face(picture(40), "sad", NAMES, tmp_path).name == "00003.png"
-    )  # no number comes twice
-    personal.save_face(picture(50, 90), "happy", NAMES, tmp_path)
-    faces, labels = personal.load_faces(tmp_path, NAMES)
-    assert faces.shape == (4, 48, 48) and faces.dtype == np.uint8 and labels.tolist() == [0, 1, 1, 1]
-    assert faces[:, 0, 0].tolist() == [50, 20, 30, 40]
-    assert personal.count_faces(tmp_path, NAMES) == {"happy": 1, "sad": 3}
-    assert personal.delete_faces(tmp_path) == 4 and not tmp_path.exists()
-
-
-@pytest.mark.parametrize("name", ["angry", "", ".", "..", "happy/../sad", "/tmp", "HAPPY"])
-def test_a_class_that_is_not_known_makes_no_folder(tmp_path, name):
-    with pytest.raises(BadInputError, match="known are happy, sad"):
-        personal.save_face(picture(1), name, NAMES, tmp_path / "mine")
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_no_folder_is_no_faces(tmp_path):
-    faces, labels = personal.load_faces(tmp_path / "none", NAMES)
-    assert faces.shape == (0, 48, 48) and len(labels) == 0
-    assert personal.delete_faces(tmp_path / "none") == 0
-
-
-def test_a_broken_file_is_named_and_does_not_stop_the_others(tmp_path, caplog):
-    personal.save_face(picture(9), "happy", NAMES, tmp_path)
-    (tmp_path / "happy" / "00001.png").write_bytes(b"no picture")
-    faces, _ = personal.load_faces(tmp_path, NAMES)
-    assert len(faces) == 1 and len(caplog.messages) == 1 and "00001.png" in caplog.text
 
 
 @given(st.lists(st.integers(0, 6), max_size=60), st.floats(0.05, 0.9))
@@ -105,7 +64,7 @@ def test_it_learns_the_faces_and_stays_as_it_was_for_others(bundle, tmp_path):
     faces, labels = faces_of(rng, 24)
     others = np.ascontiguousarray(faces_of(rng, 40)[0].transpose(0, 2, 1))  # brighter on the left or right
     before = bundle.model.get_weights()
-    model = finetune.teach(bundle, faces, labels, others, epochs=25, learning_rate=0.1)
+    model = finetune.finetune_bundle(bundle, faces, labels, others, epochs=25, learning_rate=0.1)
     assert all((a == b).all() for a, b in zip(before, bundle.model.get_weights(), strict=True))
     changed = [
         bool((a != b).any()) for a, b in zip(bundle.model.get_weights(), model.get_weights(), strict=True)
@@ -113,17 +72,17 @@ def test_it_learns_the_faces_and_stays_as_it_was_for_others(bundle, tmp_path):
     assert changed == [False, False, True, True]  # the last layer alone
     after = load_bundle(save_bundle(model, tmp_path / "taught", NAMES))
     new = faces_of(rng, 40)
-    table = finetune.before_after(
+    table = finetune.compare_bundles(
         bundle, after, {"mine": new, "others": (others, bundle.predict(others).argmax(1))}
     )
     assert table.loc["mine", "after"] >= 38 > table.loc["mine", "before"]
     assert table.loc["others", "before"] == 40
     assert table.loc["others", "after"] == 40 - table.loc["others", "changed"]
-    forgetful = finetune.teach(bundle, faces, labels, others[:1], epochs=25, learning_rate=0.1)
+    forgetful = finetune.finetune_bundle(bundle, faces, labels, others[:1], epochs=25, learning_rate=0.1)
     kept = np.abs(after.predict(others) - bundle.predict(others)).mean()
     lost = np.abs(np.asarray(forgetful(others[..., None] * 1.0)) - bundle.predict(others)).mean()
     assert kept < lost
-    again = finetune.teach(bundle, faces, labels, others, epochs=25, learning_rate=0.1)
+    again = finetune.finetune_bundle(bundle, faces, labels, others, epochs=25, learning_rate=0.1)
     assert all(np.allclose(a, b) for a, b in zip(model.get_weights(), again.get_weights(), strict=True))
 
 
@@ -138,9 +97,9 @@ def test_it_learns_the_faces_and_stays_as_it_was_for_others(bundle, tmp_path):
         (2, [-1, 0], 4, r"not 0\.\.1"),
     ],
 )
-def test_what_cannot_be_taught_is_refused(bundle, count, labels, others, words):
+def test_what_cannot_be_learned_is_refused(bundle, count, labels, others, words):
     with pytest.raises(BadInputError, match=words):
-        finetune.teach(
+        finetune.finetune_bundle(
             bundle,
             np.zeros((count, 48, 48), np.uint8),
             np.array(labels),

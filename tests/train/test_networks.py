@@ -187,25 +187,25 @@ def test_the_mermaid_of_a_model_that_was_called_again_has_no_foreign_arrows(name
 
 @pytest.mark.skipif(not shutil.which("dot"), reason="graphviz' dot is not on this machine")
 @pytest.mark.parametrize("name", ["A", "small"])  # the lines of "small" once made dot abort
-def test_drawing_is_a_picture_where_dot_is_there(tmp_path, name):
-    shown = networks.drawing(networks.build(name, 2), tmp_path / "a.png")
+def test_the_plot_is_a_picture_where_dot_is_there(tmp_path, name):
+    shown = networks.plot_network(networks.build(name, 2), tmp_path / "a.png")
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert shown.data == (tmp_path / "a.png").read_bytes()
 
 
-def test_drawing_is_mermaid_where_dot_is_missing(tmp_path, monkeypatch):
+def test_the_plot_is_mermaid_where_dot_is_missing(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     model = networks.build("A", 2)
-    shown = networks.drawing(model, tmp_path / "a.png")
+    shown = networks.plot_network(model, tmp_path / "a.png")
     assert shown.data == f"```mermaid\n{networks.mermaid(model)}\n```"
     assert not (tmp_path / "a.png").exists()
 
 
-def test_drawing_is_mermaid_where_dot_fails(tmp_path, monkeypatch, capfd):
+def test_the_plot_is_mermaid_where_dot_fails(tmp_path, monkeypatch, capfd):
     dot = tmp_path / "dot"
     dot.write_text("#!/bin/sh\necho no memory >&2\nexit 3\n")
     dot.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
     model = networks.build("A", 2)
-    assert networks.drawing(model, tmp_path / "a.png").data.startswith("```mermaid\nflowchart TD\n")
+    assert networks.plot_network(model, tmp_path / "a.png").data.startswith("```mermaid\nflowchart TD\n")
     assert capfd.readouterr() == ("", "")

@@ -1,12 +1,14 @@
 """The layers of Keras 1 and 2 as layers of Keras 3, channels last."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BundleError
 
 ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu")
-"""Activations that mean the same in all three (hard_sigmoid does not)."""
+"""Activations that mean the same in all three versions (hard_sigmoid does not)."""
 
 _CLASSES = {"Convolution2D": "Conv2D", "SpatialDropout2D": "Dropout"}  # the latter does nothing at prediction
 
@@ -45,29 +47,55 @@ _KEPT = {
     "Multiply": (),
     "Concatenate": ("axis",),
 }
-"""Each layer that is known, with those of its settings that change its answers."""
+"""Each known layer, with those of its settings that change its output."""
 
 SPATIAL = frozenset(name for name in (*_KEPT, "Convolution2D") if name.endswith("2D")) - {"SpatialDropout2D"}
 """Layers for which the order of channels matters, by the name in the file."""
 
 
-def apply(layer, taken: Sequence, channels_first: bool):
-    """Put a layer of a file behind the tensors `taken` (channels last); returns its output tensor.
+@dataclass(frozen=True)
+class Layer:
+    """A layer as its file describes it.
 
-    Raises BundleError naming the layer where its class or a setting is not known.
+    Attributes:
+        kind: The name of its class.
+        name: Its own name, with "_" in place of "/".
+        config: Its settings.
+        sources: The names of the layers whose outputs it takes.
+    """
+
+    kind: str
+    name: str
+    config: dict[str, Any]
+    sources: tuple[str, ...]
+
+
+def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool) -> Any:
+    """Apply a layer of a file to tensors.
+
+    Args:
+        layer: The layer.
+        inputs: Its inputs, channels last.
+        channels_first: Whether the file has channels first.
+
+    Returns:
+        The output tensor, channels last.
+
+    Raises:
+        BundleError: Its class or a setting is unknown; the message names the layer.
     """
     layers = import_keras().layers
-    kind, rank = _CLASSES.get(layer.kind, layer.kind), len(taken[0].shape)
+    kind, rank = _CLASSES.get(layer.kind, layer.kind), len(inputs[0].shape)
     if kind not in _KEPT:
         raise BundleError(
-            f"layer {layer.name!r} is a {layer.kind}, which the import does not know; known are {', '.join(_KEPT)}"
+            f"layer {layer.name!r} is of the unknown kind {layer.kind}; known are {', '.join(_KEPT)}"
         )
     try:
         settings = _settings(kind, layer, channels_first and rank == 4)
-        x = list(taken) if kind in ("Add", "Multiply", "Concatenate") else taken[0]
+        x = list(inputs) if kind in ("Add", "Multiply", "Concatenate") else inputs[0]
         if channels_first and rank == 4:
             if kind == "Dense" or settings.get("activation") == "softmax":
-                raise ValueError("it works along the width of the picture")
+                raise ValueError("it works along the width of the image")
             if kind == "Flatten" and layer.config.get("data_format") != "channels_first":
                 # the file's weights expect all of the first channel, then all of the second; Keras' own
                 # Flatten(data_format="channels_first") turns its input to channels last itself
@@ -78,11 +106,11 @@ def apply(layer, taken: Sequence, channels_first: bool):
         raise BundleError(f"layer {layer.name!r} ({layer.kind}) cannot be rebuilt: {line}") from error
 
 
-def _settings(kind: str, layer, move_axes: bool) -> dict:
+def _settings(kind: str, layer: Layer, move_axes: bool) -> dict[str, Any]:
     config = dict(layer.config)
     for old, new in _NEW_NAMES.items():
-        if old in config and new not in config and new in _KEPT[kind]:
-            config[new] = config[old]
+        if old in config and new in _KEPT[kind]:
+            config.setdefault(new, config[old])
     if "nb_row" in config:
         config["kernel_size"] = (config["nb_row"], config["nb_col"])
     settings = {name: config[name] for name in _KEPT[kind] if config.get(name) is not None}
@@ -93,33 +121,26 @@ def _settings(kind: str, layer, move_axes: bool) -> dict:
     elif settings.get("padding", "valid") not in ("valid", "same"):
         raise ValueError(f"padding {settings['padding']!r} is not known")
     if kind == "BatchNormalization" and config.get("mode", 0) == 1:
-        raise ValueError("mode 1, which normalises each picture by itself, is not known")
+        raise ValueError("mode 1, which normalises each image by itself, is not known")
     if "axis" in settings:
-        axis = settings["axis"]
-        if isinstance(axis, list):
-            if len(axis) != 1:
-                raise ValueError(f"axes {axis} are not known")
-            axis = axis[0]
-        settings["axis"] = (0, 3, 1, 2)[axis] if move_axes else axis
+        axes = settings["axis"] if isinstance(settings["axis"], list) else [settings["axis"]]
+        if len(axes) != 1:
+            raise ValueError(f"axes {axes} are not known")
+        settings["axis"] = (0, 3, 1, 2)[axes[0]] if move_axes else axes[0]
     return settings
 
 
-def _activation(name) -> str:
-    name = {"swish": "silu"}.get(name, name) if isinstance(name, str) else name
+def _activation(name: Any) -> str:
+    name = "silu" if name == "swish" else name
     if name not in ACTIVATIONS:
         raise ValueError(f"activation {name!r} is not known; known are {', '.join(ACTIVATIONS)}")
     return name
 
 
-def _padding(padding) -> tuple:
+def _padding(padding: Any) -> Any:
+    """The padding as Keras 3 takes it: Keras 1 also has {"top_pad": …} and [top, bottom, left, right]."""
     if isinstance(padding, dict):
-        return tuple(
-            (padding[f"{a}_pad"], padding[f"{b}_pad"]) for a, b in (("top", "bottom"), ("left", "right"))
-        )
+        padding = [padding[f"{side}_pad"] for side in ("top", "bottom", "left", "right")]
     if isinstance(padding, list) and len(padding) == 4:
         return tuple(padding[:2]), tuple(padding[2:])
-    return (
-        padding
-        if isinstance(padding, int)
-        else tuple(tuple(p) if isinstance(p, list) else p for p in padding)
-    )
+    return padding
