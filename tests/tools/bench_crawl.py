@@ -70,7 +70,7 @@ def plain(urls: list[str], workers: int) -> None:
 def ours(photos: int, url: str, workers: int, folder: Path) -> None:
     """The crawler, from the first page asked to the manifest read."""
     source = crawl.BaiduSource(url, name="local")
-    done = crawl.crawl(source, "faces", photos, folder, workers=workers, quiet=True)
+    done = crawl.collect_pictures(source, "faces", photos, folder, crawl.CrawlSettings(workers), quiet=True)
     if (done["state"] == "ok").sum() != photos:
         raise SystemExit(crawl.count_reasons(done).to_string())
 
@@ -115,7 +115,14 @@ def speed(photos: int, workers: int, rounds: int) -> None:
 
 def crawl_once(photos: int, url: str, folder: str) -> None:
     """One crawl in this process; prints its largest memory in MB."""
-    crawl.crawl(crawl.BaiduSource(url, name="local"), "faces", photos, folder, workers=WORKERS, quiet=True)
+    crawl.collect_pictures(
+        crawl.BaiduSource(url, name="local"),
+        "faces",
+        photos,
+        folder,
+        crawl.CrawlSettings(WORKERS),
+        quiet=True,
+    )
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
@@ -156,10 +163,14 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
             paths = [url.removeprefix(running.url) for url in rows["url"]]
             known = {path: asked[path] for path in paths if path in asked}
             moments.append(len(rows))
-        last = crawl.crawl(running.source(), "faces", photos, folder, workers=WORKERS, quiet=True)
+        last = crawl.collect_pictures(
+            running.source(), "faces", photos, folder, crawl.CrawlSettings(WORKERS), quiet=True
+        )
         problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
         with tempfile.TemporaryDirectory() as other:
-            whole = crawl.crawl(running.source(), "faces", photos, other, workers=WORKERS, quiet=True)
+            whole = crawl.collect_pictures(
+                running.source(), "faces", photos, other, crawl.CrawlSettings(WORKERS), quiet=True
+            )
         if not whole.equals(last):
             problems.append("the manifest is not that of a run without a kill")
         problems += compare(Path(folder), last)

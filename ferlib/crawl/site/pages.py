@@ -1,125 +1,108 @@
-"""What the local search site says: result pages in the shapes of Baidu, Wikimedia Commons and Openverse.
+"""Result pages of the local search site, in the formats of Baidu, Wikimedia Commons and Openverse.
 
-Each writer takes the query of a request, `results(keyword, begin, size)` and the total, and gives the text.
+Each function takes the search word, the query of the request, `results(offset, size)` and the total number of
+results, and returns the text of the page.
 """
 
-import html
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
+from ferlib.common.html import render
 from ferlib.crawl.sources.baidu import exchanged_address
 
 
 @dataclass(frozen=True)
 class Result:
-    """A picture in the results: its seed, its address and the page that it stands on."""
+    """A picture in the results.
+
+    Args:
+        seed: The seed that draws it.
+        url: Its address.
+        page: Address of the page that shows it.
+    """
 
     seed: int
     url: str
     page: str
 
+    @property
+    def author(self) -> str:
+        """The author that the local site names."""
+        return f"Drawing machine {self.seed % 5 + 1}"
 
-Results = Callable[[str, int, int], list[Result]]
-ALL_OF_A_PAGE = 1000
-LICENCES = (("by", "4.0"), ("by-sa", "4.0"), ("cc0", "1.0"))
-"""The drawings are the project's own; the local site says these, so that a table of licences has rows."""
+    @property
+    def licence(self) -> tuple[str, str]:
+        """Code and version; the drawings are the project's own, but so a table of licences has rows."""
+        return (("by", "4.0"), ("by-sa", "4.0"), ("cc0", "1.0"))[self.seed % 3]
 
 
-def authors_name(seed: int) -> str:
-    """The author that the local site names for a drawing."""
-    return f"Drawing machine {seed % 5 + 1}"
+Query = Mapping[str, str]
+Results = Callable[[int, int], list[Result]]
+_compact = partial(json.dumps, separators=(",", ":"))
 
 
-def flip_page(query: Mapping[str, str], results: Results, total: int) -> str:
+def _baidu_row(result: Result, number: int) -> dict[str, object]:
+    return {
+        "pageNum": number,
+        "objURL": result.url,
+        "fromURL": exchanged_address(result.page),
+        "fromURLHost": "127.0.0.1",
+        "type": "jpg",
+        "fromPageTitle": f"Drawn photo {result.seed}",
+    }
+
+
+def _baidu_page(keyword: str, query: Query, results: Results, total: int) -> str:
     """Baidu's plain page: HTML with the results in a script."""
-    keyword, offset = query.get("word", ""), _number(query, "pn")
-    rows = [
-        {
-            "pageNum": offset + place,
-            "objURL": result.url,
-            "fromURL": exchanged_address(result.page),
-            "fromURLHost": "127.0.0.1",
-            "type": "jpg",
-            "fromPageTitle": f"Drawn photo {result.seed}",
-        }
-        for place, result in enumerate(results(keyword, offset, ALL_OF_A_PAGE))
-    ]
-    total = total if keyword.strip() else 0
+    offset = _number(query, "pn")
     head = {"queryEnc": quote(keyword), "displayNum": total, "listNum": total}
-    cells = [json.dumps(row, separators=(",", ":")) for row in rows] + ["{}"]  # Baidu's list ends with {}
-    data = json.dumps(head, separators=(",", ":"))[:-1] + ',"data":[' + ",\n".join(cells) + "]}"
-    related = "".join(_related(f"{more} {keyword}") for more in ("happy", "surprised", "drawn"))
-    return (
-        '<!DOCTYPE html>\n<html><head><meta charset="utf-8">'
-        f"<title>{html.escape(keyword)} - picture search</title></head><body>\n"
-        f'<div id="resultInfo">{total} pictures found</div>\n'
-        f'<div id="topRS"><em>related: </em>{related}</div>\n'
-        f"<script>\nflip.setData('imgData', {data});\n</script>\n</body></html>\n"
-    )
+    rows = [_compact(_baidu_row(result, offset + k)) for k, result in enumerate(results(offset, 1000))]
+    data = _compact(head)[:-1] + ',"data":[' + ",\n".join([*rows, "{}"]) + "]}"  # Baidu's list ends with {}
+    related = [f"{more} {keyword}" for more in ("happy", "surprised", "drawn")]
+    return render("search.html", keyword=keyword, total=total, related=related, data=data)
 
 
-def acjson(query: Mapping[str, str], results: Results, total: int) -> str:
+def _baidu_listing(keyword: str, query: Query, results: Results, total: int) -> str:
     """Baidu's listing: JSON, with the originals' addresses in exchanged letters."""
-    keyword, offset = query.get("word", ""), _number(query, "pn")
-    rows = [
-        {
-            "pageNum": offset + place,
-            "objURL": exchanged_address(result.url),
-            "fromURL": exchanged_address(result.page),
-            "fromURLHost": "127.0.0.1",
-            "type": "jpg",
-            "fromPageTitle": f"Drawn photo {result.seed}",
-            "replaceUrl": [{"ObjURL": result.url, "FromURL": result.page}],
-        }
-        for place, result in enumerate(results(keyword, offset, _number(query, "rn", 30)))
-    ]
-    total = total if keyword.strip() else 0
-    head = {"queryEnc": quote(keyword), "listNum": total, "displayNum": total, "data": [*rows, {}]}
-    return json.dumps(head, separators=(",", ":"))
+    offset = _number(query, "pn")
+    rows: list[dict[str, object]] = []
+    for k, result in enumerate(results(offset, _number(query, "rn", 30))):
+        replace = [{"ObjURL": result.url, "FromURL": result.page}]
+        row = _baidu_row(result, offset + k) | {"objURL": exchanged_address(result.url)}
+        rows.append(row | {"replaceUrl": replace})
+    head = {"queryEnc": quote(keyword), "listNum": total, "displayNum": total}
+    return _compact(head | {"data": [*rows, {}]})
 
 
-def commons(query: Mapping[str, str], results: Results, total: int) -> str:
+def _commons(keyword: str, query: Query, results: Results, total: int) -> str:
     """MediaWiki's API: a search as generator, `imageinfo` as property."""
-    keyword = query.get("gsrsearch", "").removeprefix("filetype:bitmap").strip()
-    offset, size = _number(query, "gsroffset"), _number(query, "gsrlimit", 10)
-    found = results(keyword, offset, size)
-    pages = [
-        {
-            "pageid": result.seed,
-            "ns": 6,
-            "title": f"File:Drawn photo {result.seed}.jpg",
-            "index": offset + place + 1,
-            "imagerepository": "local",
-            "imageinfo": [
-                {
-                    "url": result.url,
-                    "descriptionurl": result.page,
-                    "mime": "image/jpeg",
-                    "extmetadata": {
-                        "LicenseShortName": {"value": _licence(result.seed), "source": "commons-desc-page"},
-                        "Artist": {"value": f'<a href="/about">{authors_name(result.seed)}</a>'},
-                    },
-                }
-            ],
+    offset = _number(query, "gsroffset")
+    pages = []
+    for index, result in enumerate(results(offset, _number(query, "gsrlimit", 10)), start=offset + 1):
+        licence = " ".join(("CC", *result.licence)).upper().replace("CC CC0", "CC0")
+        about = {
+            "LicenseShortName": {"value": licence, "source": "commons-desc-page"},
+            "Artist": {"value": f'<a href="/about">{result.author}</a>'},
         }
-        for place, result in enumerate(found)
-    ]
+        info = {"url": result.url, "descriptionurl": result.page, "mime": "image/jpeg", "extmetadata": about}
+        page = {"pageid": result.seed, "ns": 6, "title": f"File:Drawn photo {result.seed}.jpg"}
+        pages.append(page | {"index": index, "imagerepository": "local", "imageinfo": [info]})
     answer: dict[str, object] = {"batchcomplete": True}
-    if offset + len(found) < total and found:
-        answer["continue"] = {"gsroffset": offset + len(found), "continue": "gsroffset||"}
-    answer["query"] = {
-        "pages": pages[::-1]
-    }  # MediaWiki orders by page number; `index` has the search's order
+    if pages and offset + len(pages) < total:
+        answer["continue"] = {"gsroffset": offset + len(pages), "continue": "gsroffset||"}
+    # MediaWiki sorts by page number; `index` has the order of the search.
+    found: dict[str, object] = {"pages": pages[::-1]}
     if query.get("list") == "search":
-        answer["query"]["searchinfo"] = {"totalhits": total, "suggestion": f"happy {keyword}"}
-    return json.dumps(answer)
+        found["searchinfo"] = {"totalhits": total, "suggestion": f"happy {keyword}"}
+    return json.dumps(answer | {"query": found})
 
 
-def openverse(query: Mapping[str, str], results: Results, total: int) -> str:
+def _openverse(keyword: str, query: Query, results: Results, total: int) -> str:
     """Openverse's API."""
-    keyword, page = query.get("q", ""), max(_number(query, "page", 1), 1)
+    page = max(_number(query, "page", 1), 1)
     size = min(max(_number(query, "page_size", 20), 1), 20)
     rows = [
         {
@@ -127,36 +110,26 @@ def openverse(query: Mapping[str, str], results: Results, total: int) -> str:
             "title": f"Drawn photo {result.seed}",
             "foreign_landing_url": result.page,
             "url": result.url,
-            "creator": authors_name(result.seed),
-            "license": LICENCES[result.seed % 3][0],
-            "license_version": LICENCES[result.seed % 3][1],
+            "creator": result.author,
+            "license": result.licence[0],
+            "license_version": result.licence[1],
             "source": "local",
         }
-        for result in results(keyword, (page - 1) * size, size)
+        for result in results((page - 1) * size, size)
     ]
-    total = total if keyword.strip() else 0
     head = {"result_count": total, "page_count": -(-total // size), "page_size": size, "page": page}
     return json.dumps(head | {"results": rows})
 
 
 PATHS = {
-    "/search/flip": ("text/html; charset=utf-8", flip_page),
-    "/search/acjson": ("application/json", acjson),
-    "/w/api.php": ("application/json; charset=utf-8", commons),
-    "/v1/images/": ("application/json", openverse),
+    "/search/flip": ("text/html; charset=utf-8", "word", _baidu_page),
+    "/search/acjson": ("application/json", "word", _baidu_listing),
+    "/w/api.php": ("application/json; charset=utf-8", "gsrsearch", _commons),
+    "/v1/images/": ("application/json", "q", _openverse),
 }
+"""For each path its content type, the parameter with the search word, and what writes it."""
 
 
-def _licence(seed: int) -> str:
-    code, version = LICENCES[seed % 3]
-    return f"CC0 {version}" if code == "cc0" else f"CC {code.upper()} {version}"
-
-
-def _number(query: Mapping[str, str], name: str, default: int = 0) -> int:
+def _number(query: Query, name: str, default: int = 0) -> int:
     text = query.get(name, "")
     return int(text) if text.isdecimal() else default
-
-
-def _related(words: str) -> str:
-    address = f"/search/flip?tn=baiduimage&amp;ie=utf-8&amp;word={quote(words)}"
-    return f'<a class="pull-rs" href="{address}">{html.escape(words)}</a>'
