@@ -6,34 +6,24 @@ Example:
 """
 
 from ferlib.crawl.check import check_picture
-from ferlib.crawl.crawler import SOURCES, collect_pictures, crawl_local, open_source
-from ferlib.crawl.http import Downloader
-from ferlib.crawl.manifest import COLUMNS, MANIFEST, count_reasons, read_manifest
+from ferlib.crawl.crawler import collect_pictures, crawl_local, open_source
+from ferlib.crawl.manifest import count_reasons, read_manifest
 from ferlib.crawl.settings import CrawlSettings, Rejected
 from ferlib.crawl.site.server import LocalSite, photo_kind, photo_seed
-from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
-from ferlib.crawl.sources.base import PictureRecord, ResultPage, Source
+from ferlib.crawl.sources.baidu import BaiduSource
 from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.local import FolderSource, ListSource
 from ferlib.crawl.sources.openverse import OpenverseSource
 
 __all__ = [
-    "COLUMNS",
-    "MANIFEST",
-    "SOURCES",
-    "BaiduListSource",
     "BaiduSource",
     "CommonsSource",
     "CrawlSettings",
-    "Downloader",
     "FolderSource",
     "ListSource",
     "LocalSite",
     "OpenverseSource",
-    "PictureRecord",
     "Rejected",
-    "ResultPage",
-    "Source",
     "check_picture",
     "collect_pictures",
     "count_reasons",

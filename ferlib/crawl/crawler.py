@@ -7,7 +7,6 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
-from itertools import chain, islice
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +16,7 @@ from tqdm import tqdm
 from ferlib.common.errors import BadInputError, CrawlError, check_choice, logger
 from ferlib.crawl.engine import Engine
 from ferlib.crawl.http import Downloader
-from ferlib.crawl.manifest import ManifestWriter, read_manifest, write_lines
+from ferlib.crawl.manifest import open_manifest, read_manifest, write_lines
 from ferlib.crawl.resume import PreviousRuns
 from ferlib.crawl.settings import CrawlSettings
 from ferlib.crawl.site.server import LocalSite
@@ -197,15 +196,20 @@ def collect_pictures(
         warnings.filterwarnings("ignore", module="PIL")
         previous = PreviousRuns(folder, source.name, keyword, settings.retry_rejected)
         get = partial(downloader.fetch_text, check_robots=not source.is_api)
-        pages = _report(source.pages(keyword, get), quiet)
+        pages = source.pages(keyword, get)
         # The first page comes before any change: a source that does not answer leaves everything as it is.
-        pages = chain(list(islice(pages, 1)), pages)
+        first = next(pages, ResultPage(()))
+        if not quiet:
+            total = "an unknown number of" if first.total is None else f"{first.total:,}"
+            print(f"found: {total} pictures; related searches: {', '.join(first.related) or 'none'}")
         if previous.known and not quiet:
             print(f"{len(previous.known)} results are there from an earlier run and are not fetched again")
         states: Counter[str] = Counter()
-        with ManifestWriter(folder) as manifest, _progress_bar(count, quiet) as bar:
+        with open_manifest(folder) as manifest, _progress_bar(count, quiet) as bar:
             engine = Engine(folder, downloader, previous, manifest)
-            with closing(engine.run(pages, count)) as decided:  # closed after an interrupt too
+            with closing(
+                engine.run(_with_later(first, pages), count)
+            ) as decided:  # closed after an interrupt too
                 for state in decided:
                     states[state] += 1
                     if not quiet:
@@ -215,16 +219,10 @@ def collect_pictures(
         return read_manifest(folder)
 
 
-def _report(pages: Iterator[ResultPage], quiet: bool) -> Iterator[ResultPage]:
-    """Print what the first page says about all; a later page that cannot be fetched ends the results."""
-    number = 1
+def _with_later(first: ResultPage, later: Iterator[ResultPage]) -> Iterator[ResultPage]:
+    """A later page that cannot be fetched ends the results."""
+    yield first
     try:
-        for number, page in enumerate(pages, start=2):
-            if number == 2 and not quiet:
-                total = "an unknown number of" if page.total is None else f"{page.total:,}"
-                print(f"found: {total} pictures; related searches: {', '.join(page.related) or 'none'}")
-            yield page
+        yield from later
     except CrawlError as error:
-        if number == 1:
-            raise
-        logger.warning("page %d cannot be fetched, using the results before it: %s", number, error)
+        logger.warning("a later page cannot be fetched, using the results before it: %s", error)

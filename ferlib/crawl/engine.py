@@ -14,12 +14,12 @@ from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from ferlib.crawl.check import Library, check_picture
 from ferlib.crawl.http import Downloader
-from ferlib.crawl.manifest import NEAR_COPY, SAME_ADDRESS, SAME_BYTES, ManifestWriter, Row, address_key
-from ferlib.crawl.resume import PreviousRuns
+from ferlib.crawl.manifest import NEAR_COPY, SAME_ADDRESS, SAME_BYTES, Row, address_key
+from ferlib.crawl.resume import PreviousRuns, find_parts
 from ferlib.crawl.settings import Rejected
 from ferlib.crawl.sources.base import PictureRecord, ResultPage
 
@@ -50,9 +50,7 @@ class Engine:
         manifest: Takes the rows.
     """
 
-    def __init__(
-        self, folder: Path, downloader: Downloader, previous: PreviousRuns, manifest: ManifestWriter
-    ):
+    def __init__(self, folder: Path, downloader: Downloader, previous: PreviousRuns, manifest: TextIO):
         self.lines: list[str] = []
         self.seen: set[str] = set()
         self._folder, self._downloader = folder, downloader
@@ -108,7 +106,10 @@ class Engine:
                 records.extend(page.records if page else ())
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            self._remove_parts()
+            for part in find_parts(
+                self._folder
+            ):  # came after the end, or after an interrupt, and have no row
+                part.unlink()
 
     def _submit(self, task: _Task | None, function: Callable, *arguments: Any) -> None:
         future = self._pool.submit(function, *arguments)
@@ -212,13 +213,3 @@ class Engine:
         if line != task.line:
             self._manifest.write(line)
             task.line = line
-
-    def _remove_parts(self) -> None:
-        """Remove pictures that came after the end, or after an interrupt, and have no row."""
-        parts = [task.part for task in self._turns]
-        while not self._events.empty():
-            task, future = self._events.get()
-            if task is not None and not future.cancelled() and not future.exception():
-                parts.append(future.result()[1])
-        for part in filter(None, parts):
-            part.unlink(missing_ok=True)

@@ -13,17 +13,9 @@ from urllib.parse import urljoin
 
 import requests
 from requests.adapters import HTTPAdapter
-from requests.exceptions import ChunkedEncodingError, ContentDecodingError
+from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.exceptions import (
-    ConnectTimeoutError,
-    HTTPError,
-    InvalidHeader,
-    MaxRetryError,
-    ProtocolError,
-    ReadTimeoutError,
-)
 from urllib3.response import HTTPResponse
 from urllib3.util import Retry
 
@@ -98,8 +90,8 @@ class _Adapter(HTTPAdapter):
         return pool
 
 
-class Downloader:
-    """Fetches files over http and https, within limits and as each host allows. A context manager.
+class Downloader(requests.Session):
+    """A session of requests that fetches files within limits and as each host allows. A context manager.
 
     It says who it is, sends and keeps no cookies, reads no .netrc, and uses the proxies of the environment
     except for this machine.
@@ -109,26 +101,19 @@ class Downloader:
     """
 
     def __init__(self, settings: CrawlSettings | None = None):
+        super().__init__()
         self.settings = settings or CrawlSettings()
         about = "; ".join(filter(None, ("facial expression tutorial", self.settings.contact)))
-        self._session = requests.Session()
-        self._session.headers["User-Agent"] = (
-            f"{AGENT}/{__version__} ({about}) python-requests/{requests.__version__}"
-        )
-        self._session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self._session.auth = lambda request: request  # or requests would look into .netrc
-        timeout = (self.settings.connect_s, self.settings.read_s)
-        self._get = partial(self._session.get, timeout=timeout, stream=True, allow_redirects=False)
+        agent = f"{AGENT}/{__version__} ({about}) python-requests/{requests.__version__}"
+        self.headers["User-Agent"] = agent
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.auth = lambda request: request  # or requests would look into .netrc
         adapter = _Adapter(pool_connections=16, pool_maxsize=self.settings.workers + 1)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, adapter)
+            self.mount(scheme, adapter)
+        timeout = (self.settings.connect_s, self.settings.read_s)
+        self._get = partial(self.get, timeout=timeout, stream=True, allow_redirects=False)
         self._robots = Robots(self.settings, lambda url: self.fetch(url, None, False, ROBOTS_BYTES))
-
-    def __enter__(self) -> "Downloader":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._session.close()
 
     def fetch_text(self, url: str, params: Mapping[str, str], check_robots: bool = True) -> str:
         """Fetch a page of results.
@@ -197,7 +182,7 @@ class Downloader:
                 url, params = urljoin(url, response.headers["Location"]), None
                 if not _is_web_address(url):
                     raise ValueError(url)
-            except (MaxRetryError, ValueError) as error:
+            except (exceptions.MaxRetryError, ValueError) as error:
                 raise Rejected(BAD_ADDRESS) from error
             except _Temporary as failure:
                 retry = self._pause(retry, url, failure)
@@ -216,27 +201,31 @@ class Downloader:
                     raise Rejected(f"HTTP status {status}", status=status)
                 return response, b"" if response.is_redirect else _read_body(response, max_bytes)
         except (TimeoutError, requests.Timeout) as error:
-            raise _Temporary(LATE, ConnectTimeoutError()) from error
-        except (ChunkedEncodingError, ContentDecodingError) as error:
-            raise _Temporary("connection broke off", ProtocolError()) from error
+            raise _Temporary(LATE, exceptions.ConnectTimeoutError()) from error
+        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
+            raise _Temporary("connection broke off", exceptions.ProtocolError()) from error
         except requests.ConnectionError as error:
-            if error.args and isinstance(error.args[0], ReadTimeoutError):
-                raise _Temporary(LATE, ConnectTimeoutError()) from error
-            raise _Temporary("no connection", ProtocolError()) from error
-        except (requests.RequestException, ValueError, HTTPError) as error:  # bad address, bad header, …
+            if error.args and isinstance(error.args[0], exceptions.ReadTimeoutError):
+                raise _Temporary(LATE, exceptions.ConnectTimeoutError()) from error
+            raise _Temporary("no connection", exceptions.ProtocolError()) from error
+        except (
+            requests.RequestException,
+            ValueError,
+            exceptions.HTTPError,
+        ) as error:  # bad address, bad header, …
             raise Rejected(BAD_ADDRESS) from error
 
     def _pause(self, retry: Retry, url: str, failure: _Temporary) -> Retry:
         """Wait before the next attempt; raise the failure if there is none, or none before the deadline."""
         asked = None
         if failure.response:
-            with suppress(InvalidHeader):
+            with suppress(exceptions.InvalidHeader):
                 asked = retry.get_retry_after(failure.response)
         if asked:
             self._robots.hold(url, asked)
         try:
             retry = retry.increment("GET", url, failure.response, failure.error)
-        except MaxRetryError:
+        except exceptions.MaxRetryError:
             raise failure from None
         pause = retry.get_backoff_time() if asked is None else asked
         if time.monotonic() + pause > _deadline.get():

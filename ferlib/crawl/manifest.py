@@ -5,8 +5,10 @@ import io
 import os
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -97,9 +99,8 @@ def read_manifest(folder: str | os.PathLike) -> pd.DataFrame:
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        data = path.read_bytes()
-        text = io.BytesIO(data[: complete_length(data)])
-        table = pd.read_csv(text, dtype=str, keep_default_na=False, encoding="utf-8")
+        data = io.BytesIO(_complete_rows(path.read_bytes()))
+        table = pd.read_csv(data, dtype=str, keep_default_na=False, encoding="utf-8")
         table = table.assign(**{name: "" for name in LATER if name not in table.columns})
         missing = [name for name in COLUMNS if name not in table.columns]
         if missing:
@@ -131,24 +132,14 @@ def read_rows(folder: str | os.PathLike) -> list[Row]:
     return [Row(**row) for row in _read(path).to_dict("records")] if path.is_file() else []
 
 
-def complete_length(data: bytes) -> int:
-    """Measure the complete rows of a manifest: a run that was killed can leave half a row at the end.
-
-    Args:
-        data: Content of the file.
-
-    Returns:
-        The number of bytes up to the end of the last complete row.
-    """
-    end = data.rfind(b"\n") + 1
-    if end in (0, len(data)):
-        return len(data)
-    columns = next(csv.reader([data[: data.index(b"\n")].decode("utf-8", "replace")]))
-    try:
-        cells = next(csv.reader([data[end:].decode("utf-8")], strict=True))
-    except (csv.Error, UnicodeDecodeError):
-        return end
-    return len(data) if len(cells) == len(columns) else end
+def _complete_rows(data: bytes) -> bytes:
+    """Without half a row at the end, which a run that was killed can leave."""
+    rows, newline, last = data.rpartition(b"\n")
+    columns = data.partition(b"\n")[0].count(b",") + 1
+    with suppress(csv.Error, UnicodeDecodeError):
+        if not newline or len(next(csv.reader([last.decode()], strict=True), ())) == columns:
+            return data
+    return rows + newline
 
 
 def address_key(url: str) -> str:
@@ -193,8 +184,8 @@ def write_lines(folder: str | os.PathLike, lines: Iterable[str]) -> None:
         part.write_bytes(data)
 
 
-class ManifestWriter:
-    """Appends rows: each is in the file, complete, when `write` returns. A context manager.
+def open_manifest(folder: str | os.PathLike) -> TextIO:
+    """Open the manifest for appending rows; each is in the file when `write` returns.
 
     An older manifest is kept. Half a row at its end, left by a run that was killed, is removed, and columns
     that it lacks are added.
@@ -202,28 +193,11 @@ class ManifestWriter:
     Args:
         folder: The folder of the pictures.
 
-    Raises:
-        CrawlError: The older manifest is broken.
+    Returns:
+        The file, which takes what `Row.line` gives.
     """
-
-    def __init__(self, folder: str | os.PathLike):
-        path = Path(folder) / MANIFEST
-        write_lines(folder, [row.line() for row in read_rows(folder)])
-        self._file = path.open("ab", buffering=0)
-
-    def write(self, line: str) -> None:
-        """Append a row.
-
-        Args:
-            line: What `Row.line` gives.
-        """
-        self._file.write(line.encode("utf-8"))
-
-    def __enter__(self) -> "ManifestWriter":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    write_lines(folder, [row.line() for row in read_rows(folder)])
+    return (Path(folder) / MANIFEST).open("a", buffering=1, encoding="utf-8", newline="")
 
 
 def count_reasons(manifest: pd.DataFrame) -> pd.DataFrame:

@@ -4,13 +4,12 @@ import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import replace
-from itertools import chain
 from pathlib import Path
 
 from ferlib.crawl.check import Library
 from ferlib.crawl.manifest import NEAR_COPY, SAME_ADDRESS, Row, address_key, clean, read_rows
 
-_PART = re.compile(r"\.([0-9a-f]{16}\.(?:jpg|png|webp|bmp|gif))\.[0-9a-f]{8}\.part")
+_PART = re.compile(r"\.[0-9a-f]{16}\.(?:jpg|png|webp|bmp|gif)\.[0-9a-f]{8}\.part")
 
 
 class PreviousRuns:
@@ -85,22 +84,32 @@ def _has_file(folder: Path, file: str) -> bool:
     return bool(file) and Path(file).name == file and (folder / file).is_file()
 
 
+def find_parts(folder: Path) -> list[Path]:
+    """Find the temporary files of pictures that have not got their names yet.
+
+    Args:
+        folder: The folder of the pictures.
+
+    Returns:
+        Their paths; the name of a picture is between the first dot and the last two.
+    """
+    return [path for path in folder.iterdir() if _PART.fullmatch(path.name)]
+
+
 def _repair(folder: Path, rows: list[Row], valid: list[Row]) -> None:
     """Give pictures the names that their rows say, and remove what a killed run left.
 
     A picture that only corrected rows name is removed too: the run was killed before it could do that.
     """
-    parts: dict[str, list[Path]] = {}
-    for path in folder.iterdir():
-        if match := _PART.fullmatch(path.name):
-            parts.setdefault(match[1], []).append(path)
     named = {row.file: row.sha256 for row in valid if row.state == "ok"}
-    for file, sha256 in named.items():
-        for part in parts.get(file, ()):
-            if not _has_file(folder, file) and hashlib.sha256(part.read_bytes()).hexdigest() == sha256:
-                part.replace(folder / file)
-    for part in chain(folder.glob(".manifest.part.csv"), *parts.values()):
-        part.unlink(missing_ok=True)
+    for part in find_parts(folder):
+        file = part.name[1:].rsplit(".", 2)[0]
+        complete = file in named and hashlib.sha256(part.read_bytes()).hexdigest() == named[file]
+        if complete and not _has_file(folder, file):
+            part.replace(folder / file)
+        else:
+            part.unlink()
+    (folder / ".manifest.part.csv").unlink(missing_ok=True)
     for row in rows:
         if row.state == "ok" and row.file not in named and _has_file(folder, row.file):
             (folder / row.file).unlink()

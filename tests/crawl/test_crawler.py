@@ -21,7 +21,8 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
 from ferlib.crawl import crawler
 from ferlib.crawl.check import Picture
-from ferlib.crawl.manifest import ManifestWriter
+from ferlib.crawl.http import Downloader
+from ferlib.crawl.manifest import COLUMNS, open_manifest
 from ferlib.crawl.sources import baidu
 from ferlib.crawl.sources.baidu import BaiduSource
 from ferlib.crawl.sources.base import ResultPage
@@ -160,7 +161,7 @@ def test_open_source_knows_its_names():
 
 def test_the_site_pages_by_thirty_with_baidus_names(site):
     source = site.source()
-    with crawl.Downloader() as downloader:
+    with Downloader() as downloader:
         pages = list(source.pages("faces", downloader.fetch_text))
     assert [len(page.records) for page in pages] == [30] * 6 + [20]
     assert pages[0].total == 200
@@ -175,7 +176,7 @@ def test_the_site_pages_by_thirty_with_baidus_names(site):
 @pytest.mark.parametrize("keyword", ["生气 脸", "a&b=c", 'say "hi" <b>', "100%", "#tag", "é" * 50])
 def test_any_keyword_survives_the_way_to_the_site(site, keyword):
     source = site.source()
-    with crawl.Downloader() as downloader:
+    with Downloader() as downloader:
         page = next(source.pages(keyword, downloader.fetch_text))
     assert [crawl.photo_seed(record.url) for record in page.records[:3]] == list(site.seeds(keyword))[:3]
     assert page.related[0] == f"happy {keyword}"
@@ -253,11 +254,10 @@ def test_a_drawing_that_fails_is_told():
 
 def test_the_site_ends_and_says_so():
     site = crawl.LocalSite(draw=noise)
+    with site:
+        url = site.url
     with pytest.raises(BadInputError, match="not running"):
         _ = site.url
-    url = site.start().url
-    site.stop()
-    site.stop()
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=1)
     with pytest.raises(BadInputError, match="10001"):
@@ -360,7 +360,7 @@ def test_fetch_sends_an_honest_name_and_gives_the_bytes():
     def answer(handler, path, visit):
         send(handler, handler.headers["User-Agent"].encode())
 
-    with server(answer) as (url, _), crawl.Downloader() as downloader:
+    with server(answer) as (url, _), Downloader() as downloader:
         assert downloader.fetch(url).startswith(b"ferlib/")
         assert b"@" not in downloader.fetch(url)
 
@@ -462,7 +462,7 @@ def answer_badly(handler, path, visit):
 )
 def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
     settings = QUICK if reason == "no answer in time" else PATIENT
-    with server(answer_badly) as (url, seen), crawl.Downloader(settings) as downloader:
+    with server(answer_badly) as (url, seen), Downloader(settings) as downloader:
         begin = time.monotonic()
         with pytest.raises(crawl.Rejected, match=f"^{reason}$"):
             downloader.fetch(f"{url}/{path}")
@@ -485,7 +485,7 @@ def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
     ],
 )
 def test_an_address_that_leads_nowhere_is_rejected(url, reason):
-    with crawl.Downloader(QUICK) as downloader, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
+    with Downloader(QUICK) as downloader, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
         downloader.fetch(url, check_robots=False)
 
 
@@ -493,7 +493,7 @@ def test_a_broken_transfer_is_taken_up_again():
     def answer(handler, path, visit):
         send(handler, b"whole" if visit == 3 else b"wh", length=5)
 
-    with server(answer) as (url, visits), crawl.Downloader(BRISK) as downloader:
+    with server(answer) as (url, visits), Downloader(BRISK) as downloader:
         assert downloader.fetch(url) == b"whole"
         assert visits["/"] == 3
 
@@ -502,7 +502,7 @@ def test_a_busy_server_is_asked_again_when_it_says():
     def answer(handler, path, visit):
         send(handler, b"ok") if visit == 2 else send(handler, b"", 429, Retry_After="1")
 
-    with server(answer) as (url, _), crawl.Downloader() as downloader:
+    with server(answer) as (url, _), Downloader() as downloader:
         begin = time.monotonic()
         assert downloader.fetch(url) == b"ok"
         assert time.monotonic() - begin >= 0.9
@@ -513,7 +513,7 @@ def test_the_local_site_is_reached_past_any_proxy(site, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with crawl.Downloader(QUICK) as downloader:
+    with Downloader(QUICK) as downloader:
         assert downloader.fetch(f"{site.url}/robots.txt")
 
 
@@ -528,7 +528,7 @@ def crawled(site, tmp_path_factory):
 
 def test_a_crawl_leaves_as_many_good_pictures_as_asked(crawled):
     folder, manifest = crawled
-    assert list(manifest.columns) == list(crawl.COLUMNS)
+    assert list(manifest.columns) == list(COLUMNS)
     good = manifest[manifest["state"] == "ok"]
     assert len(good) == 60
     assert {path.name for path in folder.iterdir()} == {*good["file"], "manifest.csv"}
@@ -605,7 +605,7 @@ def test_a_source_that_ends_early_gives_what_it_has(site, tmp_path):
 def test_a_keyword_without_results_gives_an_empty_manifest(tmp_path):
     with crawl.LocalSite(draw=noise, photos=0) as empty:
         manifest = crawl.collect_pictures(empty.source(), "faces", 5, tmp_path, quiet=True)
-    assert len(manifest) == 0 and list(manifest.columns) == list(crawl.COLUMNS)
+    assert len(manifest) == 0 and list(manifest.columns) == list(COLUMNS)
     assert len(crawl.count_reasons(manifest)) == 0
 
 
@@ -687,7 +687,7 @@ def test_a_later_page_that_cannot_be_fetched_ends_the_results(tmp_path, caplog):
         source = ListSource([f"{url}/{k}" for k in range(30)], fail_at=2)
         manifest = crawl.collect_pictures(source, "x", 30, tmp_path)
     assert (manifest["state"] == "ok").sum() == 20
-    assert "page 3 cannot be fetched" in caplog.text and "the list is torn" in caplog.text
+    assert "a later page cannot be fetched" in caplog.text and "the list is torn" in caplog.text
 
 
 def test_a_crawl_tells_what_was_found_and_is_silent_when_asked(site, tmp_path, capfd):
@@ -700,16 +700,25 @@ def test_a_crawl_tells_what_was_found_and_is_silent_when_asked(site, tmp_path, c
 
 
 def test_an_interrupt_leaves_only_whole_files_and_their_rows(site, tmp_path, monkeypatch):
-    class Interrupting(ManifestWriter):
+    class Interrupting:
         written = 0
 
+        def __init__(self, folder):
+            self.file = open_manifest(folder)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
         def write(self, line):
-            super().write(line)
+            self.file.write(line)
             self.written += 1
             if self.written == 10:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(crawler, "ManifestWriter", Interrupting)
+    monkeypatch.setattr(crawler, "open_manifest", Interrupting)
     with pytest.raises(KeyboardInterrupt):
         crawl.collect_pictures(site.source(), "faces", 60, tmp_path, settings=BRISK, quiet=True)
     manifest = crawl.read_manifest(tmp_path)
@@ -745,9 +754,9 @@ def test_workers_work_at_the_same_time_and_no_more_than_asked(tmp_path):
         (None, "run notebook 01"),
         ("", "cannot be read"),
         ("a,b\n1,2\n", "lacks the columns file, source"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
         ("\x00\x01\x02", "lacks the columns|cannot be read"),
     ],
 )

@@ -168,7 +168,7 @@ def test_a_manifest_of_ferlib_0_1_is_read_and_goes_on(counted, tmp_path):
     done = crawl.collect_pictures(site.source(), "faces", 5, tmp_path, settings=BRISK, quiet=True)
     done[list(OLD)].to_csv(tmp_path / "manifest.csv", index=False)
     read = crawl.read_manifest(tmp_path)
-    assert list(read.columns) == list(crawl.COLUMNS) and set(read["author"]) == {""}
+    assert list(read.columns) == list(manifest.COLUMNS) and set(read["author"]) == {""}
     before = dict(asked)
     more = crawl.collect_pictures(site.source(), "faces", 8, tmp_path, settings=BRISK, quiet=True)
     assert all(asked[path] == before[path] for path in before) and (more["state"] == "ok").sum() == 8
@@ -192,7 +192,7 @@ def test_half_a_row_at_the_end_is_left_out(tmp_path_factory, texts, cut):
     table = crawl.read_manifest(folder)
     assert len(table) in (len(rows) - 1, len(rows))
     assert list(table["url"])[: len(rows) - 1] == [f"u{k}" for k in range(len(rows) - 1)]
-    with manifest.ManifestWriter(folder) as writer:
+    with manifest.open_manifest(folder) as writer:
         writer.write(replace(base, url="new").line())
     assert crawl.read_manifest(folder)["url"].iloc[-1] == "new"
 
@@ -202,7 +202,7 @@ def test_half_a_row_at_the_end_is_left_out(tmp_path_factory, texts, cut):
 def test_any_text_is_one_line_of_the_manifest(text):
     line = manifest.Row(url=text).line()
     [row] = csv.reader(io.StringIO(line, newline=""))
-    assert line.count("\n") == 1 and row[3] == manifest.clean(text) and len(row) == len(crawl.COLUMNS)
+    assert line.count("\n") == 1 and row[3] == manifest.clean(text) and len(row) == len(manifest.COLUMNS)
 
 
 def test_a_broken_manifest_stops_a_crawl_before_anything_is_changed(tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 from ferlib import crawl, synth
 from ferlib.common import images
 from ferlib.common.errors import CrawlError
+from ferlib.crawl.http import Downloader
 from ferlib.crawl.robots import Robots, is_local
 from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
 
@@ -163,7 +164,7 @@ def test_a_retry_after_that_is_over_or_says_nothing_holds_nobody(value):
     def answer(handler, path, visit):
         send(handler, b"", 503, Retry_After=value) if visit == 1 else send(handler, b"ok")
 
-    with server(answer) as (url, _), crawl.Downloader(BRISK) as downloader:
+    with server(answer) as (url, _), Downloader(BRISK) as downloader:
         began = time.monotonic()
         assert downloader.fetch(url) == b"ok" and time.monotonic() - began < 0.9
 
@@ -175,7 +176,7 @@ def test_a_host_that_asks_for_more_than_the_deadline_is_left_alone(later):
     def answer(handler, path, visit):
         send(handler, b"", 503, Retry_After=date if later == "date" else later)
 
-    with server(answer) as (url, visits), crawl.Downloader(BRISK) as downloader:
+    with server(answer) as (url, visits), Downloader(BRISK) as downloader:
         with pytest.raises(crawl.Rejected, match="HTTP status 503"):
             downloader.fetch(f"{url}/a")
         with pytest.raises(crawl.Rejected, match=r"the site is busy and asks to wait (99|100|21600) s"):
@@ -192,7 +193,7 @@ def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
             return send(handler, b"", 301, Location="../new/b", Set_Cookie="who=you")
         send(handler, path.encode())
 
-    with server(answer) as (url, _), crawl.Downloader(BRISK) as downloader:
+    with server(answer) as (url, _), Downloader(BRISK) as downloader:
         assert downloader.fetch(f"{url}/old/a") == b"/new/b"
     assert cookies == [None, None]
 

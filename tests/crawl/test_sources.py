@@ -39,7 +39,7 @@ def test_a_listing_gives_plain_addresses_pages_and_total():
     page = baidu.exchanged_address("https://example.org/a.html")
     other = [{"ObjURL": "http://example.org/b.jpg", "FromURL": "http://example.org/b.html"}]
     results = [acjson_result(exchanged, page), acjson_result("", "", other, title=r"it\'s a face")]
-    parsed = crawl.BaiduListSource().parse(acjson_reply(results))
+    parsed = baidu.BaiduListSource().parse(acjson_reply(results))
     assert [(r.url, r.page) for r in parsed.records] == [
         ("https://example.org/a.jpg", "https://example.org/a.html"),
         ("http://example.org/b.jpg", "http://example.org/b.html"),
@@ -60,11 +60,11 @@ def test_a_listing_gives_plain_addresses_pages_and_total():
 )
 def test_a_listing_that_is_none_is_refused(text):
     with pytest.raises(CrawlError, match="no page of results"):
-        crawl.BaiduListSource().parse(text)
+        baidu.BaiduListSource().parse(text)
 
 
 def test_the_listing_is_asked_for_thirty_at_a_time():
-    address, query = crawl.BaiduListSource().address("笑脸", 60)
+    address, query = baidu.BaiduListSource().address("笑脸", 60)
     assert address == "https://image.baidu.com/search/acjson"
     assert (query["word"], query["queryWord"], query["pn"], query["rn"]) == ("笑脸", "笑脸", "60", "30")
 
@@ -266,7 +266,7 @@ def _nested(inner):
 @settings(deadline=None, max_examples=100)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=12))
 def test_no_json_crashes_a_source(answer):
-    for source in (crawl.CommonsSource(), crawl.OpenverseSource(), crawl.BaiduListSource()):
+    for source in (crawl.CommonsSource(), crawl.OpenverseSource(), baidu.BaiduListSource()):
         try:
             page = source.parse(json.dumps(answer))
         except CrawlError:

@@ -7,9 +7,9 @@ from machine to machine; the shares, measured in one run, differ much less.
 import argparse
 import hashlib
 import io
+import multiprocessing
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -146,17 +146,20 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
     Also told: addresses asked for again although the manifest had their row when the run was killed.
     """
     rng = random.Random(seed)
+    processes = multiprocessing.get_context("forkserver")  # imports once for all
+    processes.set_forkserver_preload(["ferlib.crawl"])
     problems, moments = [], []
     with crawl.LocalSite(photos=photos * 2, draw=picture) as running, tempfile.TemporaryDirectory() as folder:
         asked = count_visits(running)
         manifest, known = Path(folder) / "manifest.csv", {}
         for _ in range(times):
             target = row_count(manifest) + rng.randint(1, max(2 * photos // times - 1, 1))
-            command = [sys.executable, __file__, "once", str(photos), running.url, folder]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-                while process.poll() is None and row_count(manifest) <= target:
-                    time.sleep(rng.random() * 0.01)
-                process.send_signal(signal.SIGKILL)
+            process = processes.Process(target=crawl_once, args=(photos, running.url, folder))
+            process.start()
+            while process.is_alive() and row_count(manifest) <= target:
+                time.sleep(rng.random() * 0.01)
+            process.kill()
+            process.join()
             time.sleep(0.1)  # what was under way reaches the site
             problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
             rows = crawl.read_manifest(folder)

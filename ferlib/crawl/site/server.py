@@ -114,7 +114,7 @@ NOT_FOUND = Answer(b"not found\n", status=404)
 
 
 class LocalSite:
-    """The site, on 127.0.0.1 at a free port. A context manager, which calls `start` and `stop`.
+    """The site, on 127.0.0.1 at a free port while a `with` block runs.
 
     Args:
         seed: Seed of the pictures.
@@ -151,7 +151,7 @@ class LocalSite:
     def url(self) -> str:
         """`http://127.0.0.1:<port>`; BadInputError while the site is not running."""
         if self._server is None:
-            raise BadInputError("the local site is not running; call start() or use it in a with block")
+            raise BadInputError("the local site is not running; use it in a with block")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def source(self, kind: str = "baidu") -> Source:
@@ -172,30 +172,17 @@ class LocalSite:
             return baidu(self.url, name="local", licence=LICENCE)
         return (CommonsSource if kind == "commons" else OpenverseSource)(self.url, name=f"local-{kind}")
 
-    def start(self) -> "LocalSite":
-        """Start the site, unless it is running.
-
-        Returns:
-            The site.
-        """
-        if self._server is None:
-            self._server = _Server(("127.0.0.1", 0), _Handler)
-            self._server.site = self
-            threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+    def __enter__(self) -> "LocalSite":
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.site = self
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def stop(self) -> None:
-        """Stop the site, if it is running."""
+    def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
-
-    def __enter__(self) -> "LocalSite":
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
 
     def seeds(self, keyword: str) -> range:
         """Give the seeds of a keyword's pictures.
