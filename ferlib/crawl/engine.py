@@ -106,9 +106,8 @@ class Engine:
                 records.extend(page.records if page else ())
         finally:
             self._pool.shutdown(wait=True, cancel_futures=True)
-            for part in find_parts(
-                self._folder
-            ):  # came after the end, or after an interrupt, and have no row
+            # What came after the end, or after an interrupt, has no row.
+            for part in find_parts(self._folder):
                 part.unlink()
 
     def _submit(self, task: _Task | None, function: Callable, *arguments: Any) -> None:

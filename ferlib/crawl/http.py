@@ -50,21 +50,20 @@ def _until_deadline(stop: Callable[[], None]) -> Iterator[None]:
     The timeout of a socket starts again with every byte: a server that sends its headers or the sizes of its
     chunks byte by byte would hold a worker for hours.
     """
-    late = threading.Event()
+    deadline = _deadline.get()
 
     def interrupt() -> None:
-        late.set()
         with suppress(OSError, RuntimeError, ValueError):  # the connection has just ended
             stop()
 
-    timer = threading.Timer(max(_deadline.get() - time.monotonic(), 0.0), interrupt)
+    timer = threading.Timer(max(deadline - time.monotonic(), 0.0) + 0.02, interrupt)
     timer.daemon = True
     timer.start()
     try:
         yield
     finally:
         timer.cancel()
-        if late.is_set():
+        if time.monotonic() > deadline:
             raise TimeoutError(LATE)
 
 
@@ -161,13 +160,12 @@ class Downloader(requests.Session):
         retries = self.settings.retries
         # Not mounted on the adapter, because a retry there ends with the headers and knows neither the
         # deadline nor the other workers, which must leave a busy host alone.
-        counts: dict[str, Any] = dict.fromkeys(("read", "status"), retries)
-        counts |= {"connect": min(retries, 1), "redirect": REDIRECTS}
-        retry = Retry(None, backoff_factor=self.settings.pause_s, **counts)
-        if not _is_web_address(url):
-            raise Rejected("address is not http or https")
+        counts = {"read": retries, "status": retries, "redirect": REDIRECTS, "connect": min(retries, 1)}
+        retry = Retry(None, backoff_factor=self.settings.pause_s).new(**counts)
         deadline = time.monotonic() + self.settings.deadline_s
         while True:
+            if not url.lower().startswith(("http://", "https://")):
+                raise Rejected("address is not http or https")
             began = time.monotonic()
             if check_robots and self.settings.obey_robots:
                 self._robots.check(url)
@@ -180,16 +178,12 @@ class Downloader(requests.Session):
                     return body
                 retry = retry.increment("GET", url, response.raw)
                 url, params = urljoin(url, response.headers["Location"]), None
-                if not _is_web_address(url):
-                    raise ValueError(url)
             except (exceptions.MaxRetryError, ValueError) as error:
                 raise Rejected(BAD_ADDRESS) from error
             except _Temporary as failure:
                 retry = self._pause(retry, url, failure)
 
-    def _attempt(
-        self, url: str, params: Mapping[str, str] | None, max_bytes: int
-    ) -> tuple[requests.Response, bytes]:
+    def _attempt(self, url: str, params: Mapping | None, max_bytes: int) -> tuple[requests.Response, bytes]:
         """A response and its body, which is empty for a redirect."""
         proxies: dict = dict.fromkeys(("http", "https", "all")) if is_local(url) else {}
         try:
@@ -232,10 +226,6 @@ class Downloader(requests.Session):
             raise failure
         time.sleep(pause)
         return retry
-
-
-def _is_web_address(url: str) -> bool:
-    return url.lower().startswith(("http://", "https://"))
 
 
 def _read_body(response: requests.Response, max_bytes: int) -> bytes:

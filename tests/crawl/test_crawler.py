@@ -446,7 +446,7 @@ def answer_badly(handler, path, visit):
         ("503", "HTTP status 503", 2),
         ("429", "HTTP status 429", 2),
         ("loop", "address cannot be followed", None),
-        ("file", "address cannot be followed", 1),
+        ("file", "address is not http or https", 1),
         ("huge", "larger than 20 MB", 1),
         ("endless", "larger than 20 MB", 1),
         ("bomb", "larger than 20 MB", 1),

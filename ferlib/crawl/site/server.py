@@ -11,14 +11,14 @@ import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, check_choice
-from ferlib.crawl.site import pages
-from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
+from ferlib.common.html import render
+from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource, exchanged_address
 from ferlib.crawl.sources.base import Source
 from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.openverse import OpenverseSource
@@ -48,6 +48,14 @@ COPY_OF = {18: 1, 29: 11}
 THUMBNAIL = (120, 90)
 NEAR_SCALE, NEAR_QUALITY = 0.7, 70
 FOLDERS = {"copy": "/mirror", "near copy": "/smaller", "private": "/private"}
+
+INTERFACES = {
+    "/search/flip": ("search.html", "word", "pn", ""),
+    "/search/acjson": ("search_baidu.json", "word", "pn", "rn"),
+    "/w/api.php": ("search_commons.json", "gsrsearch", "gsroffset", "gsrlimit"),
+    "/v1/images/": ("search_openverse.json", "q", "page", "page_size"),
+}
+"""For each path its template, and the parameters with the search word, the offset or page, and the size."""
 
 ROBOTS = b"User-agent: *\nDisallow: /private/\n"
 WEB_PAGE = b"<!DOCTYPE html>\n<html><title>Sorry</title><body>No pictures for other sites.</body></html>\n"
@@ -232,10 +240,8 @@ class LocalSite:
         parts = urlsplit(target)
         if match := re.fullmatch(r"(/mirror|/smaller|/private|)/photo/(\d{1,15})\.jpg", parts.path):
             return self._photo(int(match[2]), match[1])
-        if parts.path in pages.PATHS:
-            return self._search(
-                parts.path, {name: values[0] for name, values in parse_qs(parts.query).items()}
-            )
+        if parts.path in INTERFACES:
+            return self._search(parts.path, dict(parse_qsl(parts.query)))
         if parts.path == "/robots.txt":
             return Answer(ROBOTS)
         if match := re.fullmatch(r"/page/(\d+)\.html", parts.path):
@@ -244,15 +250,21 @@ class LocalSite:
         return NOT_FOUND
 
     def _search(self, path: str, query: dict[str, str]) -> Answer:
-        content_type, parameter, write = pages.PATHS[path]
-        keyword = query.get(parameter, "").removeprefix("filetype:bitmap ")
+        template, *parameters = INTERFACES[path]
+        word, place, number = (query.get(name, "") for name in parameters)
+        keyword = word.removeprefix("filetype:bitmap ")
         seeds = self.seeds(keyword) if keyword.strip() else range(0)
-
-        def results(offset: int, size: int) -> list[pages.Result]:
-            found = seeds[offset : offset + min(size, PAGE_SIZE)]
-            return [pages.Result(seed, self.address(seed), f"{self.url}/page/{seed}.html") for seed in found]
-
-        return Answer(write(keyword, query, results, len(seeds)).encode(), content_type)
+        most = 20 if "page" in parameters else PAGE_SIZE  # without an account at Openverse
+        size = min(int(number), most) if number.isdecimal() and int(number) else most
+        offset = int(place) if place.isdecimal() else 0
+        if "page" in parameters:
+            offset = max(offset - 1, 0) * size
+        found = [(seed, self.address(seed)) for seed in seeds[offset : offset + size]]
+        results = [{"seed": s, "url": url, "page": f"{self.url}/page/{s}.html"} for s, url in found]
+        values = {"keyword": keyword, "query": query, "offset": offset, "size": size, "results": results}
+        text = render(template, exchange=exchanged_address, total=len(seeds), **values)
+        kind = "text/html" if template.endswith(".html") else "application/json"
+        return Answer(text.encode(), f"{kind}; charset=utf-8")
 
     def _photo(self, seed: int, folder: str) -> Answer:
         kind = "near copy" if folder == FOLDERS["near copy"] else self.kind(seed)

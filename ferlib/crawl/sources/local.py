@@ -81,22 +81,24 @@ class ListSource(Source):
             return [PictureRecord(line.strip(), licence=self.licence) for line in lines]
         header, *rows = csv.reader(lines, csv.excel_tab if "\t" in lines[0] else csv.excel)
         columns = [name.strip().lower() for name in header]
-        places = {
-            field: next((columns.index(name) for name in names if name in columns), len(columns))
+        places = {  # the first name that is there, as it comes last
+            field: columns.index(name)
             for field, names in NAMES.items()
+            for name in reversed(names)
+            if name in columns
         }
-        if places["url"] == len(columns):
+        if "url" not in places:
             raise BadInputError(
                 f"{path.name}: the first line is neither an address nor a header with a column "
                 f"`url` (it begins {lines[0][:40]!r})"
             )
         records = []
         for row in rows:
-            cells: dict[str, Any] = {"url": ""}
-            cells |= {field: row[k].strip() for field, k in places.items() if k < min(len(row), len(columns))}
-            cells["licence"] = cells.get("licence") or self.licence
-            records.append(PictureRecord(**cells))
-        return [record for record in records if record.url]
+            cells: dict[str, Any] = {"licence": self.licence}
+            cells |= {field: row[k].strip() for field, k in places.items() if k < len(row) and row[k].strip()}
+            if "url" in cells:
+                records.append(PictureRecord(**cells))
+        return records
 
 
 @dataclass(frozen=True)
