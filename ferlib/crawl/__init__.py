@@ -11,18 +11,14 @@ from ferlib.crawl.manifest import count_reasons, read_manifest
 from ferlib.crawl.settings import CrawlSettings, Rejected
 from ferlib.crawl.site.server import LocalSite, photo_kind, photo_seed
 from ferlib.crawl.sources.baidu import BaiduSource
-from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.local import FolderSource, ListSource
-from ferlib.crawl.sources.openverse import OpenverseSource
 
 __all__ = [
     "BaiduSource",
-    "CommonsSource",
     "CrawlSettings",
     "FolderSource",
     "ListSource",
     "LocalSite",
-    "OpenverseSource",
     "Rejected",
     "check_picture",
     "collect_pictures",

@@ -7,7 +7,7 @@ from functools import cache
 
 import imagehash
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from ferlib.crawl.manifest import Row
 from ferlib.crawl.settings import CrawlSettings, Rejected
@@ -74,7 +74,6 @@ class Library:
 SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
 """Pillow's name of each format that is accepted, and the suffix of its files."""
 
-EXIF_ORIENTATION = 0x0112
 HASH_SIZE = (32, 32)
 """Size of the gray picture that a perceptual hash is made of; imagehash's own choice for 64 bits."""
 DRAFT = 128
@@ -134,7 +133,7 @@ def check_picture(data: bytes, settings: CrawlSettings | None = None) -> Picture
         picture.load()
         # Reading EXIF takes as long as decoding a small file, and most files have none.
         if picture.format == "PNG" or "exif" in picture.info or "xmp" in picture.info:
-            if picture.getexif().get(EXIF_ORIENTATION, 1) in (5, 6, 7, 8):  # turned by 90°
+            if picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # turned by 90°
                 width, height = height, width
             picture = ImageOps.exif_transpose(picture)
         phash = perceptual_hash(picture)

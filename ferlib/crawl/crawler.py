@@ -40,11 +40,11 @@ class _NotebookLine:
         self._output = display({"text/plain": ""}, raw=True, display_id=True)
 
     def write(self, text: str) -> None:
-        if line := text.strip("\r\n "):
+        if (line := text.strip("\r\n")).strip():
             self._output.update({"text/plain": line}, raw=True)
 
     def flush(self) -> None:
-        pass
+        """Nothing is buffered."""
 
 
 def _progress_bar(total: int, quiet: bool) -> tqdm:
@@ -195,8 +195,7 @@ def collect_pictures(
         # about damaged files, which are expected here; set before the threads start, which all share it
         warnings.filterwarnings("ignore", module="PIL")
         previous = PreviousRuns(folder, source.name, keyword, settings.retry_rejected)
-        get = partial(downloader.fetch_text, check_robots=not source.is_api)
-        pages = source.pages(keyword, get)
+        pages = source.pages(keyword, partial(downloader.fetch_text, check_robots=not source.is_api))
         # The first page comes before any change: a source that does not answer leaves everything as it is.
         first = next(pages, ResultPage(()))
         if not quiet:
@@ -207,9 +206,8 @@ def collect_pictures(
         states: Counter[str] = Counter()
         with open_manifest(folder) as manifest, _progress_bar(count, quiet) as bar:
             engine = Engine(folder, downloader, previous, manifest)
-            with closing(
-                engine.run(_with_later(first, pages), count)
-            ) as decided:  # closed after an interrupt too
+            decided = engine.run(_with_later(first, pages), count)
+            with closing(decided):  # after an interrupt too
                 for state in decided:
                     states[state] += 1
                     if not quiet:

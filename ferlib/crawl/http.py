@@ -16,7 +16,6 @@ from requests.adapters import HTTPAdapter
 from urllib3 import exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.response import HTTPResponse
 from urllib3.util import Retry
 
 from ferlib import __version__
@@ -70,14 +69,14 @@ def _until_deadline(stop: Callable[[], None]) -> Iterator[None]:
 class _Connection(HTTPConnection):
     """A connection whose headers arrive before the deadline."""
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as in urllib3
+    def getresponse(self) -> Any:
         sock = self.sock
         with _until_deadline(lambda: sock.shutdown(socket.SHUT_RD)):
             return super().getresponse()
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
-    pass
+    """The same over https."""
 
 
 class _Adapter(HTTPAdapter):
@@ -103,8 +102,7 @@ class Downloader(requests.Session):
         super().__init__()
         self.settings = settings or CrawlSettings()
         about = "; ".join(filter(None, ("facial expression tutorial", self.settings.contact)))
-        agent = f"{AGENT}/{__version__} ({about}) python-requests/{requests.__version__}"
-        self.headers["User-Agent"] = agent
+        self.headers["User-Agent"] = f"{AGENT}/{__version__} ({about}) {requests.utils.default_user_agent()}"
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         self.auth = lambda request: request  # or requests would look into .netrc
         adapter = _Adapter(pool_connections=16, pool_maxsize=self.settings.workers + 1)

@@ -104,9 +104,7 @@ def _read(path: Path) -> pd.DataFrame:
         table = table.assign(**{name: "" for name in LATER if name not in table.columns})
         missing = [name for name in COLUMNS if name not in table.columns]
         if missing:
-            raise CrawlError(
-                f"{MANIFEST} lacks the columns {', '.join(missing)}; it was not written by ferlib"
-            )
+            raise CrawlError(f"{MANIFEST} lacks the columns {', '.join(missing)}; ferlib did not write it")
         table = table[list(COLUMNS)].astype({"width": "int64", "height": "int64"})
     except (ValueError, pd.errors.ParserError) as error:
         raise CrawlError(f"{MANIFEST} cannot be read ({error}); delete it and crawl again") from error

@@ -177,7 +177,7 @@ def test_a_manifest_of_ferlib_0_1_is_read_and_goes_on(counted, tmp_path):
 WORDS = st.text(max_size=20)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=40)
 @given(st.lists(st.tuples(WORDS, WORDS), min_size=1, max_size=4), st.integers(1, 60))
 def test_half_a_row_at_the_end_is_left_out(tmp_path_factory, texts, cut):
     folder = tmp_path_factory.mktemp("m")
@@ -271,7 +271,7 @@ def test_many_that_come_at_once_hold_a_folder_one_after_another(tmp_path):
     inside, most, held = [], [], Counter()
 
     def visit(number):
-        for _ in range(200):
+        for _ in range(50):
             try:
                 with crawler.lock_folder(tmp_path):
                     inside.append(number)

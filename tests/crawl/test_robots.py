@@ -15,6 +15,7 @@ from ferlib.common import images
 from ferlib.common.errors import CrawlError
 from ferlib.crawl.http import Downloader
 from ferlib.crawl.robots import Robots, is_local
+from ferlib.crawl.sources.commons import CommonsSource
 from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
 
 BRISK = crawl.CrawlSettings(pause_s=0.01, retries=1)
@@ -84,7 +85,7 @@ def test_a_search_page_that_robots_forbid_is_not_asked_but_an_interface_is(tmp_p
         with pytest.raises(CrawlError, match=r"\(robots\.txt forbids it\); take another source"):
             crawl.collect_pictures(crawl.BaiduSource(url), "x", 1, tmp_path, settings=BRISK, quiet=True)
         with pytest.raises(CrawlError, match="not the JSON"):  # it got a picture instead
-            crawl.collect_pictures(crawl.CommonsSource(url), "x", 1, tmp_path, settings=BRISK, quiet=True)
+            crawl.collect_pictures(CommonsSource(url), "x", 1, tmp_path, settings=BRISK, quiet=True)
     assert not [path for path in visits if path.startswith("/search")]
 
 

@@ -11,6 +11,8 @@ from ferlib import crawl
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
 from ferlib.crawl.sources import baidu
+from ferlib.crawl.sources.commons import CommonsSource
+from ferlib.crawl.sources.openverse import OpenverseSource
 from tests.tools.loopback import jpeg, noise, send, server
 
 BRISK = crawl.CrawlSettings(pause_s=0.01)
@@ -114,7 +116,7 @@ def test_commons_gives_licence_author_and_page_in_the_order_of_the_search():
     reply = commons_reply(
         [commons_file(2, licence="Public domain"), commons_file(1, artist=artist)], total=77
     )
-    page = crawl.CommonsSource().parse(reply)
+    page = CommonsSource().parse(reply)
     first, second = page.records
     assert first.url.endswith("Face_1.jpg") and first.page.endswith("File:Face_1.jpg")
     assert (first.licence, first.author) == ("CC BY-SA 4.0", "Ann & Bob")
@@ -126,7 +128,7 @@ def test_commons_leaves_out_what_is_no_usual_picture_and_what_it_does_not_know()
     without = commons_file(3)
     del without["imageinfo"]  # comes with the next page of a property that was too long
     files = [commons_file(1, mime="image/svg+xml"), without, commons_file(4, extmetadata=[]), "?"]
-    [record] = crawl.CommonsSource().parse(commons_reply(files)).records
+    [record] = CommonsSource().parse(commons_reply(files)).records
     assert (record.licence, record.author) == ("unknown", "")
 
 
@@ -143,7 +145,7 @@ def test_commons_goes_on_as_continue_says_and_asks_for_the_total_once():
         # the list beside the generator goes on for ever; that is no reason to ask again
         return commons_reply([commons_file(2)], {"sroffset": 2, "continue": "-||"})
 
-    pages = list(crawl.CommonsSource().pages("face", get))
+    pages = list(CommonsSource().pages("face", get))
     assert [len(page.records) for page in pages] == [1, 1] and pages[0].total == 2
     assert (
         asked[0]["generator"] == "search" and asked[0]["gsrnamespace"] == "6" and asked[0]["list"] == "search"
@@ -154,26 +156,26 @@ def test_commons_goes_on_as_continue_says_and_asks_for_the_total_once():
 
 def test_commons_that_repeats_its_place_comes_to_an_end():
     reply = commons_reply([commons_file(1)], {"gsroffset": 50, "continue": "gsroffset||"})
-    assert len(list(crawl.CommonsSource().pages("face", lambda url, params: reply))) == 2
+    assert len(list(CommonsSource().pages("face", lambda url, params: reply))) == 2
 
 
 def test_a_search_without_results_has_no_query_at_all():
-    assert crawl.CommonsSource().parse('{"batchcomplete":true}').records == ()
+    assert CommonsSource().parse('{"batchcomplete":true}').records == ()
 
 
 @pytest.mark.parametrize(
     ("source", "text", "told"),
     [
         (
-            crawl.CommonsSource,
+            CommonsSource,
             '{"error":{"code":"maxlag","info":"Waiting for a database server"}}',
             "Waiting for a",
         ),
-        (crawl.CommonsSource, '{"error":"x"}', "no reason given"),
-        (crawl.CommonsSource, "<html>", "begins '<html>'"),
-        (crawl.OpenverseSource, '{"detail":"Request was throttled."}', "Request was throttled"),
-        (crawl.OpenverseSource, "[]", "not the JSON"),
-        (crawl.OpenverseSource, "", "not the JSON"),
+        (CommonsSource, '{"error":"x"}', "no reason given"),
+        (CommonsSource, "<html>", "begins '<html>'"),
+        (OpenverseSource, '{"detail":"Request was throttled."}', "Request was throttled"),
+        (OpenverseSource, "[]", "not the JSON"),
+        (OpenverseSource, "", "not the JSON"),
     ],
 )
 def test_an_interface_that_refuses_is_quoted(source, text, told):
@@ -215,9 +217,7 @@ def openverse_reply(results, pages=1, page=1, total=240):
 
 
 def test_openverse_gives_licence_author_and_page():
-    page = crawl.OpenverseSource().parse(
-        openverse_reply([openverse_result(1), openverse_result(2, creator=None)])
-    )
+    page = OpenverseSource().parse(openverse_reply([openverse_result(1), openverse_result(2, creator=None)]))
     first, second = page.records
     assert first.url == "https://live.staticflickr.com/1/1_o.jpg" and first.page.endswith("/photos/1/1")
     assert (first.licence, first.author, second.author) == ("CC BY-NC-SA 2.0", "mallowmuncher", "")
@@ -236,7 +236,7 @@ def test_openverse_gives_licence_author_and_page():
 )
 def test_licences_are_written_as_people_write_them(code, version, told):
     [record] = (
-        crawl.OpenverseSource()
+        OpenverseSource()
         .parse(openverse_reply([openverse_result(1, license=code, license_version=version)]))
         .records
     )
@@ -252,7 +252,7 @@ def test_openverse_is_asked_for_as_many_pages_as_it_has(pages, asked):
         seen.append(params["page"])
         return openverse_reply([openverse_result(int(params["page"]))] if pages else [], pages)
 
-    list(crawl.OpenverseSource().pages("face", get))
+    list(OpenverseSource().pages("face", get))
     assert seen == asked
 
 
@@ -266,7 +266,7 @@ def _nested(inner):
 @settings(deadline=None, max_examples=100)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=12))
 def test_no_json_crashes_a_source(answer):
-    for source in (crawl.CommonsSource(), crawl.OpenverseSource(), baidu.BaiduListSource()):
+    for source in (CommonsSource(), OpenverseSource(), baidu.BaiduListSource()):
         try:
             page = source.parse(json.dumps(answer))
         except CrawlError:

@@ -87,6 +87,9 @@ def photo_seed(url: str) -> int | None:
     return int(match[1]) if match and parts.hostname == "127.0.0.1" else None
 
 
+Draw = Callable[[int], np.ndarray]
+
+
 def draw_image(seed: int) -> np.ndarray:
     """Draw the photo of a seed.
 
@@ -143,7 +146,7 @@ class LocalSite:
         self,
         seed: int = 7,
         photos: int = 200,
-        draw: Callable[[int], np.ndarray] = draw_image,
+        draw: Draw = draw_image,
         delay: float = 0.0,
         faults: bool = True,
     ):
@@ -324,4 +327,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(answer.body)
 
     def log_message(self, *_: object) -> None:
-        pass
+        """The site has no log."""
