@@ -3,8 +3,6 @@
 import csv
 import io
 import os
-import subprocess
-import sys
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -29,7 +27,7 @@ OLD = ("file", "source", "keyword", "url", "page", "licence", "width", "height",
 
 def test_killed_runs_go_on_and_agree_in_the_end():
     """Three SIGKILLs; `python tests/tools/bench_crawl.py kills` does ten."""
-    assert bench_crawl.kills(times=3, photos=90, seed=5) == []
+    assert bench_crawl.kills(times=3, photos=60, seed=5) == []
 
 
 @pytest.fixture
@@ -227,23 +225,19 @@ def test_an_error_of_ours_ends_the_crawl_and_is_told(tmp_path, monkeypatch):
 
 # One crawl at a time in a folder
 
-HOLD = """
-import sys, pathlib
-from ferlib.crawl.crawler import lock_folder
-with lock_folder(pathlib.Path(sys.argv[1])):
-    print("held", flush=True)
-    sys.stdin.read()
-"""
-
 
 @contextmanager
 def holding(folder):
     """Another process that crawls in the folder; killed at the end, as by SIGKILL."""
-    command = [sys.executable, "-c", HOLD, str(folder)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout.readline() == "held\n"
+    held = bench_crawl.processes.Event()
+    process = bench_crawl.processes.Process(target=bench_crawl.hold, args=(folder, held))
+    process.start()
+    try:
+        assert held.wait(60)
         yield process
+    finally:
         process.kill()
+        process.join()
 
 
 def test_a_second_crawl_in_a_folder_is_refused_until_the_first_is_gone(counted, tmp_path):

@@ -368,9 +368,14 @@ def site():
         yield running
 
 
+@pytest.fixture(scope="module")
+def usual(site, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("usual")
+    return crawl.collect_pictures(site.source(), "faces", 70, folder, settings=BRISK, quiet=True)
+
+
 @pytest.mark.parametrize("kind", ["baidu-list", "commons", "openverse"])
-def test_every_source_brings_the_same_pictures(site, tmp_path, kind):
-    usual = crawl.collect_pictures(site.source(), "faces", 70, tmp_path / "a", settings=BRISK, quiet=True)
+def test_every_source_brings_the_same_pictures(site, usual, tmp_path, kind):
     other = crawl.collect_pictures(site.source(kind), "faces", 70, tmp_path / "b", settings=BRISK, quiet=True)
     same = ["file", "url", "page", "width", "height", "sha256", "phash", "state", "reason"]
     pd.testing.assert_frame_equal(other[same], usual[same])

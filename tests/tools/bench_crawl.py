@@ -24,8 +24,11 @@ import requests
 from PIL import Image
 
 from ferlib import crawl
+from ferlib.crawl.crawler import lock_folder
 
 WORKERS = 8
+processes = multiprocessing.get_context("forkserver")  # its processes share one import of the library
+processes.set_forkserver_preload(["ferlib.crawl"])
 
 
 def picture(seed: int) -> np.ndarray:
@@ -146,8 +149,6 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
     Also told: addresses asked for again although the manifest had their row when the run was killed.
     """
     rng = random.Random(seed)
-    processes = multiprocessing.get_context("forkserver")  # imports once for all
-    processes.set_forkserver_preload(["ferlib.crawl"])
     problems, moments = [], []
     with crawl.LocalSite(photos=photos * 2, draw=picture) as running, tempfile.TemporaryDirectory() as folder:
         asked = count_visits(running)
@@ -182,6 +183,13 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
         f"killed {times} times, at {moments} rows; then {good} good pictures of {photos}; {problems or 'all agrees'}"
     )
     return problems
+
+
+def hold(folder: Path, held) -> None:
+    """Hold a folder's lock until this process is killed."""
+    with lock_folder(folder):
+        held.set()
+        time.sleep(600)
 
 
 def row_count(manifest: Path) -> int:
