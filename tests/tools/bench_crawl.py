@@ -27,6 +27,7 @@ from ferlib import crawl
 from ferlib.crawl.crawler import lock_folder
 
 WORKERS = 8
+SETTINGS = crawl.CrawlSettings(WORKERS, pause_s=0.01)
 processes = multiprocessing.get_context("forkserver")  # its processes share one import of the library
 processes.set_forkserver_preload(["ferlib.crawl"])
 
@@ -118,14 +119,8 @@ def speed(photos: int, workers: int, rounds: int) -> None:
 
 def crawl_once(photos: int, url: str, folder: str) -> None:
     """One crawl in this process; prints its largest memory in MB."""
-    crawl.collect_pictures(
-        crawl.BaiduSource(url, name="local"),
-        "faces",
-        photos,
-        folder,
-        crawl.CrawlSettings(WORKERS),
-        quiet=True,
-    )
+    source = crawl.BaiduSource(url, name="local")
+    crawl.collect_pictures(source, "faces", photos, folder, SETTINGS, quiet=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
@@ -167,14 +162,10 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
             paths = [url.removeprefix(running.url) for url in rows["url"]]
             known = {path: asked[path] for path in paths if path in asked}
             moments.append(len(rows))
-        last = crawl.collect_pictures(
-            running.source(), "faces", photos, folder, crawl.CrawlSettings(WORKERS), quiet=True
-        )
+        last = crawl.collect_pictures(running.source(), "faces", photos, folder, SETTINGS, quiet=True)
         problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
         with tempfile.TemporaryDirectory() as other:
-            whole = crawl.collect_pictures(
-                running.source(), "faces", photos, other, crawl.CrawlSettings(WORKERS), quiet=True
-            )
+            whole = crawl.collect_pictures(running.source(), "faces", photos, other, SETTINGS, quiet=True)
         if not whole.equals(last):
             problems.append("the manifest is not that of a run without a kill")
         problems += compare(Path(folder), last)
