@@ -1,45 +1,29 @@
 """Collect pictures: sources of addresses, a checked download, the manifest, a search site of our own.
 
-with crawl.open_source("local", seed=7) as source:
-    manifest = crawl.crawl(source, "faces", 120, "data/work/raw")
+Example:
+    >>> with crawl.open_source("local", seed=7) as source:
+    ...     manifest = crawl.collect_pictures(source, "faces", 120, "data/work/raw")
 """
 
 from ferlib.crawl.check import check_picture
-from ferlib.crawl.crawler import SOURCES, crawl, crawl_local, open_source
-from ferlib.crawl.http import fetch_bytes, fetch_text, open_manners, open_session
-from ferlib.crawl.limits import Limits, Rejected
-from ferlib.crawl.manifest import COLUMNS, MANIFEST, count_reasons, read_manifest
+from ferlib.crawl.crawler import collect_pictures, crawl_local, open_source
+from ferlib.crawl.manifest import count_reasons, read_manifest
+from ferlib.crawl.settings import CrawlSettings, Rejected
 from ferlib.crawl.site.server import LocalSite, photo_kind, photo_seed
-from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
-from ferlib.crawl.sources.base import PictureRecord, ResultPage, Source
-from ferlib.crawl.sources.commons import CommonsSource
+from ferlib.crawl.sources.baidu import BaiduSource
 from ferlib.crawl.sources.local import FolderSource, ListSource
-from ferlib.crawl.sources.openverse import OpenverseSource
 
 __all__ = [
-    "COLUMNS",
-    "MANIFEST",
-    "SOURCES",
-    "BaiduListSource",
     "BaiduSource",
-    "CommonsSource",
+    "CrawlSettings",
     "FolderSource",
-    "Limits",
     "ListSource",
     "LocalSite",
-    "OpenverseSource",
-    "PictureRecord",
     "Rejected",
-    "ResultPage",
-    "Source",
     "check_picture",
+    "collect_pictures",
     "count_reasons",
-    "crawl",
     "crawl_local",
-    "fetch_bytes",
-    "fetch_text",
-    "open_manners",
-    "open_session",
     "open_source",
     "photo_kind",
     "photo_seed",

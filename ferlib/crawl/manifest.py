@@ -1,11 +1,14 @@
-"""The list of what was fetched: `manifest.csv`, one row a result, kept or not."""
+"""The list of what was fetched: `manifest.csv`, one row per result, whether it was kept or not."""
 
 import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 
@@ -14,158 +17,197 @@ from ferlib.common.errors import CrawlError
 
 MANIFEST = "manifest.csv"
 
-COLUMNS = (
-    "file",
-    "source",
-    "keyword",
-    "url",
-    "page",
-    "licence",
-    "author",
-    "width",
-    "height",
-    "sha256",
-    "phash",
-    "state",
-    "reason",
-)
-"""`file`: name in the folder; of a copy the name of the picture it repeats; "" where there is none.
-`page`: the page that the picture stands on. `width`, `height`: pixels, 0 where unknown. `phash`:
-perceptual hash, 16 hexadecimal digits. `state`: one of STATES. `reason`: why it is not ok, "" where it is."""
 
+@dataclass(slots=True)
+class Row:
+    """A row of the manifest: what became of one result.
+
+    Args:
+        file: Name in the folder; of a copy the name of the picture that it repeats; "" if there is none.
+        source: Name of the source.
+        keyword: The search word.
+        url: Address of the picture.
+        page: Address of the page that shows it.
+        licence: Its licence.
+        author: Its author.
+        width: Width in pixels, 0 if unknown.
+        height: Height in pixels, 0 if unknown.
+        sha256: Hash of the file's bytes, 64 hexadecimal digits.
+        phash: Perceptual hash, 16 hexadecimal digits.
+        state: One of STATES.
+        reason: Why the state is not ok, "" if it is.
+    """
+
+    file: str = ""
+    source: str = ""
+    keyword: str = ""
+    url: str = ""
+    page: str = ""
+    licence: str = ""
+    author: str = ""
+    width: int = 0
+    height: int = 0
+    sha256: str = ""
+    phash: str = ""
+    state: str = "ok"
+    reason: str = ""
+
+    def line(self) -> str:
+        """Write the row as a line of the file.
+
+        Returns:
+            The line with its line ending; see `clean` for its cells.
+        """
+        buffer = io.StringIO()
+        csv.writer(buffer).writerow(map(clean, astuple(self)))
+        return buffer.getvalue()
+
+
+COLUMNS = tuple(field.name for field in fields(Row))
 LATER = ("author", "phash")
 """Columns that manifests of ferlib 0.1 do not have; they are read as empty."""
 
 STATES = ("ok", "copy", "rejected")
 SAME_ADDRESS = "same address as an earlier result"
+SAME_BYTES = "same bytes as an earlier picture"
+NEAR_COPY = "near copy of an earlier picture"
 
 
 def read_manifest(folder: str | os.PathLike) -> pd.DataFrame:
-    """The manifest of a crawled folder, rows in the order of the results, columns as in `COLUMNS`.
+    """Read the manifest of a crawled folder.
 
-    Texts are str ("" where empty), `width` and `height` int64. Of a crawl that was killed, rows are in
-    the order in which the pictures came, and a last row that was not written to its end is left out.
-    Raises CrawlError for a missing or broken manifest.
+    Args:
+        folder: The folder of the pictures.
+
+    Returns:
+        One row per result in the order of the results, columns as in COLUMNS; texts are str ("" if empty),
+        `width` and `height` int64. After a crawl that was killed, rows are in the order in which the pictures
+        came, and a last row that is not complete is left out.
+
+    Raises:
+        CrawlError: The manifest is missing or broken.
     """
     path = Path(folder) / MANIFEST
     if not path.is_file():
         raise CrawlError(f"no {MANIFEST} in {Path(folder).name!r}; run notebook 01 or `ferlib crawl` first")
     table = _read(path)
-    again = table["reason"] != SAME_ADDRESS
-    # A row that was put right later in the run stands twice, until the end of the run.
+    # Until the end of a run, a row that was corrected is there twice.
     keys = table[["source", "keyword"]].assign(key=table["url"].map(address_key))
-    old = again & keys[again].duplicated(keep="last").reindex(table.index, fill_value=False)
-    return table[~old].reset_index(drop=True) if old.any() else table
+    keys = keys[table["reason"] != SAME_ADDRESS]
+    return table.drop(index=keys.index[keys.duplicated(keep="last")]).reset_index(drop=True)
 
 
 def _read(path: Path) -> pd.DataFrame:
     try:
-        data = path.read_bytes()
-        text = io.BytesIO(data[: whole_length(data)])
-        table = pd.read_csv(text, dtype=str, keep_default_na=False, encoding="utf-8")
-        for name in LATER:
-            if name not in table.columns:
-                table[name] = ""
+        data = io.BytesIO(_complete_rows(path.read_bytes()))
+        table = pd.read_csv(data, dtype=str, keep_default_na=False, encoding="utf-8")
+        table = table.assign(**{name: "" for name in LATER if name not in table.columns})
         missing = [name for name in COLUMNS if name not in table.columns]
         if missing:
-            raise CrawlError(
-                f"{MANIFEST} lacks the columns {', '.join(missing)}; it was not written by ferlib"
-            )
+            raise CrawlError(f"{MANIFEST} lacks the columns {', '.join(missing)}; ferlib did not write it")
         table = table[list(COLUMNS)].astype({"width": "int64", "height": "int64"})
-    except (ValueError, pd.errors.ParserError, UnicodeDecodeError) as error:
+    except (ValueError, pd.errors.ParserError) as error:
         raise CrawlError(f"{MANIFEST} cannot be read ({error}); delete it and crawl again") from error
-    odd = sorted(set(table["state"]) - set(STATES))
-    if odd:
-        raise CrawlError(f"{MANIFEST} has the unknown state {odd[0]!r}; known are {', '.join(STATES)}")
+    unknown = sorted(set(table["state"]) - set(STATES))
+    if unknown:
+        raise CrawlError(f"{MANIFEST} has the unknown state {unknown[0]!r}; known are {', '.join(STATES)}")
     return table
 
 
-def read_rows(folder: str | os.PathLike) -> list[dict[str, object]]:
-    """All rows as they stand in the file, also those that a later row puts right; none without a manifest."""
+def read_rows(folder: str | os.PathLike) -> list[Row]:
+    """Read all rows of a manifest, also those that a later row corrects.
+
+    Args:
+        folder: The folder of the pictures.
+
+    Returns:
+        The rows in the order of the file; none if there is no manifest.
+
+    Raises:
+        CrawlError: The manifest is broken.
+    """
     path = Path(folder) / MANIFEST
-    return _read(path).to_dict("records") if path.is_file() else []
+    return [Row(**row) for row in _read(path).to_dict("records")] if path.is_file() else []
 
 
-def whole_length(data: bytes) -> int:
-    """How many bytes of a manifest are whole rows: a killed run can leave half a row at the end."""
-    end = data.rfind(b"\n") + 1
-    tail = data[end:]
-    if not tail or not end:
-        return len(data)
-    columns = next(csv.reader([data[: data.index(b"\n")].decode("utf-8", "replace")]))
-    try:
-        cells = next(csv.reader([tail.decode("utf-8")], strict=True))
-    except (csv.Error, UnicodeDecodeError):
-        return end
-    return len(data) if len(cells) == len(columns) else end
+def _complete_rows(data: bytes) -> bytes:
+    """Without half a row at the end, which a run that was killed can leave."""
+    rows, newline, last = data.rpartition(b"\n")
+    columns = data.partition(b"\n")[0].count(b",") + 1
+    with suppress(csv.Error, UnicodeDecodeError):
+        if not newline or len(next(csv.reader([last.decode()], strict=True), ())) == columns:
+            return data
+    return rows + newline
 
 
 def address_key(url: str) -> str:
-    """What makes two addresses the same. The local site has another port each time it runs."""
+    """Give what makes two addresses the same: the local site has another port each time it runs.
+
+    Args:
+        url: Address of a picture.
+
+    Returns:
+        The path for a picture of the local site, otherwise the address.
+    """
     url = clean(url)
     match = re.fullmatch(r"http://127\.0\.0\.1:\d+((?:/\w+)?/photo/\d+\.jpg)", url)
     return match[1] if match else url
 
 
-def clean(text: object) -> str:
-    """A value as the manifest holds it: one line, no control characters, nothing that is not Unicode."""
-    text = str(text)
-    if text.isascii() and text.isprintable():
-        return text
-    line = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", text)
+def clean(value: object) -> str:
+    """Write a value as the manifest holds it.
+
+    Args:
+        value: Any text or number.
+
+    Returns:
+        One line of valid Unicode without control characters.
+    """
+    line = re.sub(r"[\x00-\x1f\x7f\x85\u2028\u2029]+", " ", str(value))
     return line.encode("utf-8", "replace").decode("utf-8")
 
 
-def row_line(row: Mapping[str, object]) -> str:
-    """A row as a line of the file, with its end."""
-    buffer = io.StringIO()
-    csv.writer(buffer).writerow([clean(row.get(name, "")) for name in COLUMNS])
-    return buffer.getvalue()
-
-
 def write_lines(folder: str | os.PathLike, lines: Iterable[str]) -> None:
-    """Write the whole manifest from lines of `row_line`, beside and renamed; not at all if nothing changes."""
+    """Write a complete manifest through a temporary file, or nothing if it does not change.
+
+    Args:
+        folder: The folder of the pictures.
+        lines: What `Row.line` gives.
+    """
     path = Path(folder) / MANIFEST
-    text = (",".join(COLUMNS) + "\r\n" + "".join(lines)).encode("utf-8")
-    if path.is_file() and path.read_bytes() == text:
+    data = (",".join(COLUMNS) + "\r\n" + "".join(lines)).encode("utf-8")
+    if path.is_file() and path.read_bytes() == data:
         return
     with files.whole(path) as part:
-        part.write_bytes(text)
+        part.write_bytes(data)
 
 
-class ManifestWriter:
-    """Appends rows: each is in the file, whole, when `write` comes back. A context manager.
+def open_manifest(folder: str | os.PathLike) -> TextIO:
+    """Open the manifest for appending rows; each is in the file when `write` returns.
 
-    An older manifest is kept; half a row at its end, left by a killed run, is cut off, and columns that it
-    lacks are added.
+    An older manifest is kept. Half a row at its end, left by a run that was killed, is removed, and columns
+    that it lacks are added.
+
+    Args:
+        folder: The folder of the pictures.
+
+    Returns:
+        The file, which takes what `Row.line` gives.
     """
-
-    def __init__(self, folder: str | os.PathLike):
-        path = Path(folder) / MANIFEST
-        head = (",".join(COLUMNS)).encode()
-        data = path.read_bytes() if path.is_file() else b""
-        if data.split(b"\n", 1)[0].strip() != head:
-            write_lines(folder, (row_line(row) for row in read_rows(folder)))
-        elif not data.endswith(b"\n") or whole_length(data) != len(data):
-            whole = data[: whole_length(data)]
-            with files.whole(path) as part:
-                part.write_bytes(whole if whole.endswith(b"\n") else whole + b"\r\n")
-        self._file = path.open("ab", buffering=0)
-
-    def write(self, line: str) -> None:
-        """A line of `row_line`."""
-        self._file.write(line.encode("utf-8"))
-
-    def __enter__(self) -> "ManifestWriter":
-        return self
-
-    def __exit__(self, *_) -> None:
-        self._file.close()
+    write_lines(folder, [row.line() for row in read_rows(folder)])
+    return (Path(folder) / MANIFEST).open("a", buffering=1, encoding="utf-8", newline="")
 
 
 def count_reasons(manifest: pd.DataFrame) -> pd.DataFrame:
-    """How many rows of each state and reason, most frequent first: columns `state, reason, pictures`."""
-    counts = manifest.groupby(["state", "reason"], sort=True).size().rename("pictures").reset_index()
-    order = counts["state"].map(STATES.index)
-    counts = counts.assign(order=order, less=-counts["pictures"]).sort_values(["order", "less", "reason"])
-    return counts[["state", "reason", "pictures"]].reset_index(drop=True)
+    """Count the rows of each state and reason.
+
+    Args:
+        manifest: What `read_manifest` gives.
+
+    Returns:
+        Columns `state, reason, pictures`; states in the order of STATES, then the most frequent reason first.
+    """
+    counts = manifest.groupby(["state", "reason"]).size().rename("pictures").reset_index()
+    counts["state"] = pd.Categorical(counts["state"], STATES)
+    counts = counts.sort_values(["state", "pictures", "reason"], ascending=[True, False, True])
+    return counts.astype({"state": manifest["state"].dtype}).reset_index(drop=True)

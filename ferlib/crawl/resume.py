@@ -1,95 +1,115 @@
-"""What a folder has from earlier runs: outcomes that need no fetching, and rows that stay."""
+"""What a folder has from earlier runs: results that need not be fetched again, and rows that stay."""
 
 import hashlib
-import itertools
+import re
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from ferlib.crawl.check import Library
-from ferlib.crawl.engine import NEAR_COPY, Outcome, Told, find_parts
-from ferlib.crawl.manifest import SAME_ADDRESS, address_key, clean, read_rows, row_line
+from ferlib.crawl.manifest import NEAR_COPY, SAME_ADDRESS, Row, address_key, clean, read_rows
 
-Row = dict[str, object]
+_PART = re.compile(r"\.[0-9a-f]{16}\.(?:jpg|png|webp|bmp|gif)\.[0-9a-f]{8}\.part")
 
 
-class Earlier:
-    """Reads a folder's manifest and puts the folder in order after a kill.
+class PreviousRuns:
+    """The manifest of a folder, which is put in order if an earlier run was killed.
 
-    `outcomes`: for this source and keyword, what became of each address, with what the manifest tells of it.
+    `known` has, for each address of this source and keyword that need not be fetched, its row and the line
+    that the manifest has for it. A picture with the same bytes as another one has the state `ok` there, since
+    a run may meet the two in another order.
+
+    Args:
+        folder: The folder of the pictures.
+        source: Name of the source.
+        keyword: The search word.
+        retry_rejected: Leave out results that were rejected, so that they are fetched again.
+
+    Raises:
+        CrawlError: The manifest is broken.
     """
 
-    def __init__(self, folder: Path, source: str, keyword: str, retry: bool = False):
-        self._group = (clean(source), clean(keyword))
-        self._groups: dict[tuple[str, str], dict[str, Row]] = {self._group: {}}
-        self.outcomes: dict[str, tuple[Outcome, Told]] = {}
+    def __init__(self, folder: Path, source: str, keyword: str, retry_rejected: bool = False):
+        self.source, self.keyword = source, keyword
         rows = read_rows(folder)
-        if rows:
-            self._groups = {}
+        self._groups: dict[tuple[str, str], dict[str, Row]] = {}
         for number, row in enumerate(rows):
-            key = address_key(row["url"])
-            place = f"{key} {number}" if row["reason"] == SAME_ADDRESS else key
-            group = self._groups.setdefault((row["source"], row["keyword"]), {})
-            group[place] = row  # a later row puts an earlier one right, at its place
-        self._groups.setdefault(self._group, {})
-        _put_in_order(folder, rows, [row for group in self._groups.values() for row in group.values()])
-        for key, row in self._groups[self._group].items():
-            if row["reason"] == SAME_ADDRESS or (retry and row["state"] == "rejected"):
+            key = address_key(row.url)
+            place = f"{key} {number}" if row.reason == SAME_ADDRESS else key
+            # a later row corrects an earlier one, at its place
+            self._groups.setdefault((row.source, row.keyword), {})[place] = row
+        self._own = self._groups.setdefault((clean(source), clean(keyword)), {})
+        _repair(folder, rows, [row for group in self._groups.values() for row in group.values()])
+        self.known: dict[str, tuple[Row, str]] = {}
+        for key, row in self._own.items():
+            if row.reason == SAME_ADDRESS or (retry_rejected and row.state == "rejected"):
                 continue
-            if outcome := _outcome(folder, row):
-                self.outcomes[key] = outcome, (row["state"], row["reason"], row["file"])
+            if row.state == "rejected" or row.reason == NEAR_COPY:
+                self.known[key] = row, row.line()
+            elif _has_file(folder, row.file):  # else it was deleted
+                self.known[key] = replace(row, state="ok", reason=""), row.line()
 
-    def fill(self, library: Library) -> None:
-        """Adds the pictures of other sources and keywords."""
-        for group, rows in self._groups.items():
-            for row in rows.values():
-                if group != self._group and row["state"] == "ok":
-                    library.add(row["file"], row["sha256"], row["phash"], row["width"], row["height"])
+    def add_others(self, library: Library) -> None:
+        """Add the pictures of other sources and keywords to a library.
 
-    def lines_with(self, lines: list[str], walked: set[str]) -> list[str]:
-        """The rows of the whole manifest: this keyword's in the order of its results, others as they were.
-
-        Rows of this keyword that the run did not come to stay, after those that it did.
+        Args:
+            library: The pictures that new ones are compared with.
         """
-        whole = []
-        for group, rows in self._groups.items():
-            if group != self._group:
-                whole += [row_line(row) for row in rows.values()]
-                continue
-            whole += lines
-            whole += [row_line(row) for row in rows.values() if address_key(row["url"]) not in walked]
-        return whole
+        for group in self._groups.values():
+            for row in group.values():
+                if group is not self._own and row.state == "ok":
+                    library.add(row)
+
+    def merge(self, lines: list[str], seen: set[str]) -> Iterator[str]:
+        """Put the rows of this run and of earlier ones together.
+
+        Args:
+            lines: This run's rows in the order of the results.
+            seen: The addresses that this run came to, as `address_key` gives them.
+
+        Yields:
+            The lines of the complete manifest. Rows of this keyword that the run did not come to follow those
+            that it did; the rows of other keywords stay where they are.
+        """
+        for group in self._groups.values():
+            if group is self._own:
+                yield from lines
+            for row in group.values():
+                if group is not self._own or address_key(row.url) not in seen:
+                    yield row.line()
 
 
-def _outcome(folder: Path, row: Row) -> Outcome | None:
-    """None for a picture that is not there any more: it has to be fetched again."""
-    size = {"width": row["width"], "height": row["height"]}
-    if row["state"] == "rejected":
-        return Outcome(reason=row["reason"], **size)
-    near = row["state"] == "copy" and row["reason"] == NEAR_COPY
-    if not near and not _is_there(folder, row["file"]):
-        return None
-    return Outcome(row["file"], row["sha256"], row["phash"], reason=row["reason"] if near else "", **size)
-
-
-def _is_there(folder: Path, file: str) -> bool:
+def _has_file(folder: Path, file: str) -> bool:
     """The name is checked too: a manifest can be edited."""
     return bool(file) and Path(file).name == file and (folder / file).is_file()
 
 
-def _put_in_order(folder: Path, rows: list[Row], valid: list[Row]) -> None:
-    """Give pictures the names that their rows say, and remove what a killed run left beside.
+def find_parts(folder: Path) -> list[Path]:
+    """Find the temporary files of pictures that have not got their names yet.
 
-    A picture that only rows name which were put right later is removed as well: the kill came before that.
+    Args:
+        folder: The folder of the pictures.
+
+    Returns:
+        Their paths; the name of a picture is between the first dot and the last two.
     """
-    parts = find_parts(folder)
-    for row in valid:
-        if row["state"] == "ok" and not _is_there(folder, row["file"]):
-            for part in parts.get(row["file"], ()):
-                if part.is_file() and hashlib.sha256(part.read_bytes()).hexdigest() == row["sha256"]:
-                    part.replace(folder / row["file"])
-    for part in itertools.chain.from_iterable(parts.values()):
-        part.unlink(missing_ok=True)
+    return [path for path in folder.iterdir() if _PART.fullmatch(path.name)]
+
+
+def _repair(folder: Path, rows: list[Row], valid: list[Row]) -> None:
+    """Give pictures the names that their rows say, and remove what a killed run left.
+
+    A picture that only corrected rows name is removed too: the run was killed before it could do that.
+    """
+    named = {row.file: row.sha256 for row in valid if row.state == "ok"}
+    for part in find_parts(folder):
+        file = part.name[1:].rsplit(".", 2)[0]
+        complete = file in named and hashlib.sha256(part.read_bytes()).hexdigest() == named[file]
+        if complete and not _has_file(folder, file):
+            part.replace(folder / file)
+        else:
+            part.unlink()
     (folder / ".manifest.part.csv").unlink(missing_ok=True)
-    named = {row["file"] for row in valid if row["state"] == "ok"}
     for row in rows:
-        if row["state"] == "ok" and row["file"] not in named and _is_there(folder, row["file"]):
-            (folder / row["file"]).unlink()
+        if row.state == "ok" and row.file not in named and _has_file(folder, row.file):
+            (folder / row.file).unlink()

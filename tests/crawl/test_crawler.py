@@ -21,15 +21,16 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
 from ferlib.crawl import crawler
 from ferlib.crawl.check import Picture
-from ferlib.crawl.manifest import ManifestWriter
+from ferlib.crawl.http import Downloader
+from ferlib.crawl.manifest import COLUMNS, open_manifest
 from ferlib.crawl.sources import baidu
 from ferlib.crawl.sources.baidu import BaiduSource
 from ferlib.crawl.sources.base import ResultPage
 from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
 
-BRISK = crawl.Limits(pause_s=0.01)
-PATIENT = crawl.Limits(connect_s=10, read_s=10, deadline_s=60, retries=1, pause_s=0.01)
-QUICK = crawl.Limits(connect_s=1, read_s=0.5, deadline_s=1.0, retries=1, pause_s=0.01)
+BRISK = crawl.CrawlSettings(pause_s=0.01)
+PATIENT = crawl.CrawlSettings(connect_s=10, read_s=10, deadline_s=60, retries=1, pause_s=0.01)
+QUICK = crawl.CrawlSettings(connect_s=1, read_s=0.3, deadline_s=0.5, retries=1, pause_s=0.01)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +161,8 @@ def test_open_source_knows_its_names():
 
 def test_the_site_pages_by_thirty_with_baidus_names(site):
     source = site.source()
-    with crawl.open_session() as session:
-        pages = list(source.pages("faces", lambda url, params: crawl.fetch_text(session, url, params)))
+    with Downloader() as downloader:
+        pages = list(source.pages("faces", downloader.fetch_text))
     assert [len(page.records) for page in pages] == [30] * 6 + [20]
     assert pages[0].total == 200
     assert pages[0].related == ("happy faces", "surprised faces", "drawn faces")
@@ -175,8 +176,8 @@ def test_the_site_pages_by_thirty_with_baidus_names(site):
 @pytest.mark.parametrize("keyword", ["生气 脸", "a&b=c", 'say "hi" <b>', "100%", "#tag", "é" * 50])
 def test_any_keyword_survives_the_way_to_the_site(site, keyword):
     source = site.source()
-    with crawl.open_session() as session:
-        page = next(source.pages(keyword, lambda url, params: crawl.fetch_text(session, url, params)))
+    with Downloader() as downloader:
+        page = next(source.pages(keyword, downloader.fetch_text))
     assert [crawl.photo_seed(record.url) for record in page.records[:3]] == list(site.seeds(keyword))[:3]
     assert page.related[0] == f"happy {keyword}"
 
@@ -233,13 +234,13 @@ def test_the_site_answers_in_one_send(site):
     ["/", "/photo/x.jpg", "/photo/-1.jpg", "/../etc/passwd", "/photo/1.jpg/", "/photo/" + "9" * 40 + ".jpg"],
 )
 def test_the_site_has_nothing_else(site, path):
-    assert site.answer(path)[0] == 404
+    assert site.answer(path).status == 404
 
 
 @pytest.mark.parametrize("offset", ["", "x", "-5", "1e9", "999999999999999999999"])
 def test_an_odd_offset_gives_a_page(site, offset):
-    status, _, body, _ = site.answer(f"/search/flip?word=faces&pn={offset}")
-    assert status == 200 and body.count(b'"objURL"') in (0, 30)
+    answer = site.answer(f"/search/flip?word=faces&pn={offset}")
+    assert answer.status == 200 and answer.body.count(b'"objURL"') in (0, 30)
 
 
 def test_a_drawing_that_fails_is_told():
@@ -253,11 +254,10 @@ def test_a_drawing_that_fails_is_told():
 
 def test_the_site_ends_and_says_so():
     site = crawl.LocalSite(draw=noise)
+    with site:
+        url = site.url
     with pytest.raises(BadInputError, match="not running"):
         _ = site.url
-    url = site.start().url
-    site.stop()
-    site.stop()
     with pytest.raises(requests.ConnectionError):
         requests.get(url, timeout=1)
     with pytest.raises(BadInputError, match="10001"):
@@ -360,9 +360,9 @@ def test_fetch_sends_an_honest_name_and_gives_the_bytes():
     def answer(handler, path, visit):
         send(handler, handler.headers["User-Agent"].encode())
 
-    with server(answer) as (url, _), crawl.open_session() as session:
-        assert crawl.fetch_bytes(session, url).startswith(b"ferlib/")
-        assert b"@" not in crawl.fetch_bytes(session, url)
+    with server(answer) as (url, _), Downloader() as downloader:
+        assert downloader.fetch(url).startswith(b"ferlib/")
+        assert b"@" not in downloader.fetch(url)
 
 
 @pytest.mark.parametrize("contact", ["you@example.org", "https://example.org/~you?a=b"])
@@ -374,7 +374,9 @@ def test_a_contact_is_told_to_the_site(tmp_path, contact):
         send(handler, jpeg())
 
     with server(answer) as (url, _):
-        crawl.crawl(ListSource([f"{url}/a"]), "x", 1, tmp_path, quiet=True, contact=contact)
+        crawl.collect_pictures(
+            ListSource([f"{url}/a"]), "x", 1, tmp_path, crawl.CrawlSettings(contact=contact), quiet=True
+        )
     assert len(told) == 1 and told[0].startswith("ferlib/") and f"; {contact})" in told[0]
 
 
@@ -383,7 +385,7 @@ def test_a_contact_is_told_to_the_site(tmp_path, contact):
 )
 def test_a_contact_that_is_none_is_refused(tmp_path, contact):
     with pytest.raises(BadInputError, match="neither an e-mail address nor a web page"):
-        crawl.crawl(ListSource([]), "x", 1, tmp_path / "new", contact=contact)
+        crawl.collect_pictures(ListSource([]), "x", 1, tmp_path / "new", crawl.CrawlSettings(contact=contact))
     assert not (tmp_path / "new").exists()
 
 
@@ -444,7 +446,7 @@ def answer_badly(handler, path, visit):
         ("503", "HTTP status 503", 2),
         ("429", "HTTP status 429", 2),
         ("loop", "address cannot be followed", None),
-        ("file", "address cannot be followed", 1),
+        ("file", "address is not http or https", 1),
         ("huge", "larger than 20 MB", 1),
         ("endless", "larger than 20 MB", 1),
         ("bomb", "larger than 20 MB", 1),
@@ -459,11 +461,11 @@ def answer_badly(handler, path, visit):
     ],
 )
 def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
-    limits = QUICK if reason == "no answer in time" else PATIENT
-    with server(answer_badly) as (url, seen), crawl.open_session() as session:
+    settings = QUICK if reason == "no answer in time" else PATIENT
+    with server(answer_badly) as (url, seen), Downloader(settings) as downloader:
         begin = time.monotonic()
         with pytest.raises(crawl.Rejected, match=f"^{reason}$"):
-            crawl.fetch_bytes(session, f"{url}/{path}", limits)
+            downloader.fetch(f"{url}/{path}")
         assert time.monotonic() - begin < (3 if reason == "no answer in time" else 10)
         assert visits is None or seen[f"/{path}"] == visits
 
@@ -483,27 +485,17 @@ def test_a_bad_answer_is_rejected_in_good_time(path, reason, visits):
     ],
 )
 def test_an_address_that_leads_nowhere_is_rejected(url, reason):
-    with crawl.open_session() as session, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
-        crawl.fetch_bytes(session, url, QUICK)
+    with Downloader(QUICK) as downloader, pytest.raises(crawl.Rejected, match=f"^{reason}$"):
+        downloader.fetch(url, check_robots=False)
 
 
 def test_a_broken_transfer_is_taken_up_again():
     def answer(handler, path, visit):
         send(handler, b"whole" if visit == 3 else b"wh", length=5)
 
-    with server(answer) as (url, visits), crawl.open_session() as session:
-        assert crawl.fetch_bytes(session, url, crawl.Limits(pause_s=0.01)) == b"whole"
+    with server(answer) as (url, visits), Downloader(BRISK) as downloader:
+        assert downloader.fetch(url) == b"whole"
         assert visits["/"] == 3
-
-
-def test_a_busy_server_is_asked_again_when_it_says():
-    def answer(handler, path, visit):
-        send(handler, b"ok") if visit == 2 else send(handler, b"", 429, Retry_After="1")
-
-    with server(answer) as (url, _), crawl.open_session() as session:
-        begin = time.monotonic()
-        assert crawl.fetch_bytes(session, url) == b"ok"
-        assert time.monotonic() - begin >= 0.9
 
 
 def test_the_local_site_is_reached_past_any_proxy(site, monkeypatch):
@@ -511,8 +503,8 @@ def test_the_local_site_is_reached_past_any_proxy(site, monkeypatch):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    with crawl.open_session() as session:
-        assert crawl.fetch_bytes(session, f"{site.url}/robots.txt", QUICK)
+    with Downloader(PATIENT) as downloader:
+        assert downloader.fetch(f"{site.url}/robots.txt")
 
 
 # The whole crawl
@@ -521,12 +513,12 @@ def test_the_local_site_is_reached_past_any_proxy(site, monkeypatch):
 @pytest.fixture(scope="module")
 def crawled(site, tmp_path_factory):
     folder = tmp_path_factory.mktemp("raw")
-    return folder, crawl.crawl(site.source(), "faces", 60, folder, limits=BRISK, quiet=True)
+    return folder, crawl.collect_pictures(site.source(), "faces", 60, folder, settings=BRISK, quiet=True)
 
 
 def test_a_crawl_leaves_as_many_good_pictures_as_asked(crawled):
     folder, manifest = crawled
-    assert list(manifest.columns) == list(crawl.COLUMNS)
+    assert list(manifest.columns) == list(COLUMNS)
     good = manifest[manifest["state"] == "ok"]
     assert len(good) == 60
     assert {path.name for path in folder.iterdir()} == {*good["file"], "manifest.csv"}
@@ -589,32 +581,33 @@ def test_reasons_are_counted(crawled):
 
 @pytest.mark.parametrize("workers", [1, 9])
 def test_the_manifest_is_the_same_with_any_number_of_workers(site, crawled, tmp_path, workers):
-    again = crawl.crawl(site.source(), "faces", 60, tmp_path, workers=workers, limits=BRISK, quiet=True)
+    settings = crawl.CrawlSettings(workers, pause_s=0.01)
+    again = crawl.collect_pictures(site.source(), "faces", 60, tmp_path, settings, quiet=True)
     pd.testing.assert_frame_equal(again, crawled[1])
 
 
 def test_a_source_that_ends_early_gives_what_it_has(site, tmp_path):
     with crawl.LocalSite(draw=noise, photos=20) as small:
-        manifest = crawl.crawl(small.source(), "faces", 100, tmp_path, quiet=True)
+        manifest = crawl.collect_pictures(small.source(), "faces", 100, tmp_path, quiet=True)
     assert len(manifest) == 20 and (manifest["state"] == "ok").sum() == 15
 
 
 def test_a_keyword_without_results_gives_an_empty_manifest(tmp_path):
     with crawl.LocalSite(draw=noise, photos=0) as empty:
-        manifest = crawl.crawl(empty.source(), "faces", 5, tmp_path, quiet=True)
-    assert len(manifest) == 0 and list(manifest.columns) == list(crawl.COLUMNS)
+        manifest = crawl.collect_pictures(empty.source(), "faces", 5, tmp_path, quiet=True)
+    assert len(manifest) == 0 and list(manifest.columns) == list(COLUMNS)
     assert len(crawl.count_reasons(manifest)) == 0
 
 
 def test_the_same_keyword_again_loses_nothing_and_another_adds(site, tmp_path):
     (tmp_path / "mine.txt").write_text("not a picture of the crawl")
-    first = crawl.crawl(site.source(), "faces", 12, tmp_path, quiet=True)
-    fewer = crawl.crawl(site.source(), "faces", 5, tmp_path, quiet=True)
+    first = crawl.collect_pictures(site.source(), "faces", 12, tmp_path, quiet=True)
+    fewer = crawl.collect_pictures(site.source(), "faces", 5, tmp_path, quiet=True)
     pd.testing.assert_frame_equal(fewer, first)
-    both = crawl.crawl(site.source(), "people", 6, tmp_path, quiet=True)
+    both = crawl.collect_pictures(site.source(), "people", 6, tmp_path, quiet=True)
     assert list(both["keyword"]) == ["faces"] * len(first) + ["people"] * (len(both) - len(first))
     assert {p.name for p in tmp_path.glob("*.jpg")} == set(both[both["state"] == "ok"]["file"])
-    more = crawl.crawl(site.source(), "faces", 14, tmp_path, quiet=True)
+    more = crawl.collect_pictures(site.source(), "faces", 14, tmp_path, quiet=True)
     faces = more[more["keyword"] == "faces"].reset_index(drop=True)
     pd.testing.assert_frame_equal(faces.head(len(first)), first)
     assert (faces["state"] == "ok").sum() == 14 and (tmp_path / "mine.txt").exists()
@@ -622,17 +615,17 @@ def test_the_same_keyword_again_loses_nothing_and_another_adds(site, tmp_path):
 
 def test_a_picture_found_under_another_keyword_is_a_copy(tmp_path):
     with server(lambda handler, path, visit: send(handler, jpeg())) as (url, _):
-        crawl.crawl(ListSource([f"{url}/a"]), "one", 1, tmp_path, quiet=True)
-        both = crawl.crawl(ListSource([f"{url}/b"]), "two", 1, tmp_path, quiet=True)
+        crawl.collect_pictures(ListSource([f"{url}/a"]), "one", 1, tmp_path, quiet=True)
+        both = crawl.collect_pictures(ListSource([f"{url}/b"]), "two", 1, tmp_path, quiet=True)
         assert list(both["state"]) == ["ok", "copy"]
         # and the file stays when the keyword that brought it is crawled again with another result
-        crawl.crawl(ListSource([f"{url}/b"]), "two", 1, tmp_path, quiet=True)
+        crawl.collect_pictures(ListSource([f"{url}/b"]), "two", 1, tmp_path, quiet=True)
         assert len(list(tmp_path.glob("*.jpg"))) == 1
 
 
 def test_an_address_that_comes_twice_is_fetched_once(tmp_path):
     with server(lambda handler, path, visit: send(handler, jpeg())) as (url, visits):
-        manifest = crawl.crawl(ListSource([f"{url}/a"] * 3), "x", 3, tmp_path, quiet=True)
+        manifest = crawl.collect_pictures(ListSource([f"{url}/a"] * 3), "x", 3, tmp_path, quiet=True)
     assert visits["/a"] == 1
     assert list(manifest["reason"]) == ["", *["same address as an earlier result"] * 2]
 
@@ -640,14 +633,14 @@ def test_an_address_that_comes_twice_is_fetched_once(tmp_path):
 def test_the_ending_follows_the_content_and_licence_is_kept(tmp_path):
     data = encoded(Image.fromarray(noise(5)), "PNG")
     with server(lambda handler, path, visit: send(handler, data)) as (url, _):
-        manifest = crawl.crawl(ListSource([f"{url}/a.jpg"]), "x", 1, tmp_path, quiet=True)
+        manifest = crawl.collect_pictures(ListSource([f"{url}/a.jpg"]), "x", 1, tmp_path, quiet=True)
     assert manifest["file"][0].endswith(".png") and manifest["licence"][0] == "mine"
 
 
 def test_bad_addresses_do_not_stop_the_good_ones(tmp_path):
     with server(lambda handler, path, visit: send(handler, jpeg())) as (url, _):
         urls = ["file:///etc/passwd", "http://[::1", "", f"{url}/a", "nonsense"]
-        manifest = crawl.crawl(ListSource(urls), "x", 5, tmp_path, limits=QUICK, quiet=True)
+        manifest = crawl.collect_pictures(ListSource(urls), "x", 5, tmp_path, settings=QUICK, quiet=True)
     assert list(manifest["state"]) == ["rejected", "rejected", "rejected", "ok", "rejected"]
 
 
@@ -656,54 +649,68 @@ def test_bad_addresses_do_not_stop_the_good_ones(tmp_path):
     [
         ({"keyword": " "}, "keyword is empty"),
         ({"count": 0}, "count is 0"),
-        ({"workers": -1}, "workers is -1"),
     ],
 )
 def test_bad_arguments_are_refused_before_anything_is_written(tmp_path, arguments, told):
     with pytest.raises(BadInputError, match=told):
-        crawl.crawl(ListSource([]), **({"keyword": "x", "count": 1, "folder": tmp_path / "new"} | arguments))
+        crawl.collect_pictures(
+            ListSource([]), **({"keyword": "x", "count": 1, "folder": tmp_path / "new"} | arguments)
+        )
     assert not (tmp_path / "new").exists()
 
 
+def test_a_crawl_without_workers_is_refused():
+    with pytest.raises(BadInputError, match="workers is -1"):
+        crawl.CrawlSettings(workers=-1)
+
+
 def test_a_source_that_does_not_answer_leaves_the_earlier_manifest(crawled, site, tmp_path):
-    before = crawl.crawl(site.source(), "faces", 3, tmp_path, quiet=True)
+    before = crawl.collect_pictures(site.source(), "faces", 3, tmp_path, quiet=True)
     away = BaiduSource("http://127.0.0.1:1", name="local")
     with pytest.raises(CrawlError, match="gave no page"):
-        crawl.crawl(away, "faces", 3, tmp_path, limits=QUICK, quiet=True)
+        crawl.collect_pictures(away, "faces", 3, tmp_path, settings=QUICK, quiet=True)
     pd.testing.assert_frame_equal(crawl.read_manifest(tmp_path), before)
 
 
-def test_a_later_page_that_does_not_come_ends_the_results(tmp_path, capsys):
+def test_a_later_page_that_cannot_be_fetched_ends_the_results(tmp_path, caplog):
     with server(lambda handler, path, visit: send(handler, jpeg(int(path[1:])))) as (url, _):
         source = ListSource([f"{url}/{k}" for k in range(30)], fail_at=2)
-        manifest = crawl.crawl(source, "x", 30, tmp_path)
+        manifest = crawl.collect_pictures(source, "x", 30, tmp_path)
     assert (manifest["state"] == "ok").sum() == 20
-    out = capsys.readouterr().out
-    assert "page 3 did not come" in out and "the list is torn" in out
+    assert "a later page cannot be fetched" in caplog.text and "the list is torn" in caplog.text
 
 
 def test_a_crawl_tells_what_was_found_and_is_silent_when_asked(site, tmp_path, capfd):
-    crawl.crawl(site.source(), "faces", 2, tmp_path)
+    crawl.collect_pictures(site.source(), "faces", 2, tmp_path)
     said = capfd.readouterr()
     assert "found: 200 pictures; related searches: happy faces, surprised faces, drawn faces" in said.out
     assert "2/2" in said.err
-    crawl.crawl(site.source(), "faces", 2, tmp_path, quiet=True)
+    crawl.collect_pictures(site.source(), "faces", 2, tmp_path, quiet=True)
     assert capfd.readouterr() == ("", "")
 
 
 def test_an_interrupt_leaves_only_whole_files_and_their_rows(site, tmp_path, monkeypatch):
-    class Interrupting(ManifestWriter):
+    class Interrupting:
         written = 0
 
+        def __init__(self, folder):
+            self.file = open_manifest(folder)
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            self.file.close()
+
         def write(self, line):
-            super().write(line)
+            self.file.write(line)
             self.written += 1
             if self.written == 10:
                 raise KeyboardInterrupt
 
-    monkeypatch.setattr(crawler, "ManifestWriter", Interrupting)
+    monkeypatch.setattr(crawler, "open_manifest", Interrupting)
     with pytest.raises(KeyboardInterrupt):
-        crawl.crawl(site.source(), "faces", 60, tmp_path, limits=BRISK, quiet=True)
+        crawl.collect_pictures(site.source(), "faces", 60, tmp_path, settings=BRISK, quiet=True)
     manifest = crawl.read_manifest(tmp_path)
     assert len(manifest) == 10
     assert not list(tmp_path.glob("*.part"))
@@ -727,7 +734,7 @@ def test_workers_work_at_the_same_time_and_no_more_than_asked(tmp_path):
 
     with server(answer) as (url, _):
         source = ListSource([f"{url}/{k}" for k in range(24)], page=24)
-        crawl.crawl(source, "x", 24, tmp_path, workers=6, quiet=True)
+        crawl.collect_pictures(source, "x", 24, tmp_path, crawl.CrawlSettings(workers=6), quiet=True)
     assert 3 <= most[0] <= 6
 
 
@@ -737,9 +744,9 @@ def test_workers_work_at_the_same_time_and_no_more_than_asked(tmp_path):
         (None, "run notebook 01"),
         ("", "cannot be read"),
         ("a,b\n1,2\n", "lacks the columns file, source"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
-        (",".join(crawl.COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
         ("\x00\x01\x02", "lacks the columns|cannot be read"),
     ],
 )
@@ -754,10 +761,10 @@ def test_a_broken_manifest_is_refused_in_one_line(tmp_path, text, told):
 def test_a_manifest_cannot_have_files_elsewhere_removed(site, tmp_path):
     folder = tmp_path / "raw"
     (tmp_path / "precious.jpg").write_bytes(b"x")
-    crawl.crawl(site.source(), "faces", 1, folder, quiet=True)
+    crawl.collect_pictures(site.source(), "faces", 1, folder, quiet=True)
     path = folder / "manifest.csv"
     path.write_text(path.read_text() + "../precious.jpg,local,faces,u,p,l,a,1,1,h,,ok,\n" * 2)
-    crawl.crawl(site.source(), "faces", 1, folder, quiet=True)
+    crawl.collect_pictures(site.source(), "faces", 1, folder, quiet=True)
     assert (tmp_path / "precious.jpg").exists()
 
 
@@ -769,4 +776,4 @@ def test_the_default_crawl_brings_drawn_photos_whose_truth_is_known(tmp_path):
         photo = synth.draw_photo(crawl.photo_seed(row.url))
         assert photo.image.shape == (row.height, row.width, 3)
         assert np.abs(images.load_image(tmp_path / row.file).astype(int) - photo.image).mean() < 6
-    assert list(crawl.crawl_local(tmp_path / "b", count=4, seed=7)["sha256"]) == list(manifest["sha256"])
+    assert list(crawl.crawl_local(tmp_path / "b", count=2, seed=7)["sha256"]) == list(manifest["sha256"])[:2]

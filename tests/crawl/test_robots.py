@@ -1,7 +1,8 @@
-"""Manners towards a host: robots.txt, pauses, busy answers, redirects; and what a file must be."""
+"""Behaviour towards a host: robots.txt, pauses, busy answers, redirects; and what a file must be."""
 
 import threading
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -12,11 +13,12 @@ from PIL import Image
 from ferlib import crawl, synth
 from ferlib.common import images
 from ferlib.common.errors import CrawlError
-from ferlib.crawl import http
-from ferlib.crawl import robots as manners
+from ferlib.crawl.http import Downloader
+from ferlib.crawl.robots import Robots, is_local
+from ferlib.crawl.sources.commons import CommonsSource
 from tests.tools.loopback import ListSource, encoded, jpeg, noise, send, server
 
-BRISK = crawl.Limits(pause_s=0.01, retries=1)
+BRISK = crawl.CrawlSettings(pause_s=0.01, retries=1)
 
 
 def robots_site(robots, status=200):
@@ -30,9 +32,9 @@ def robots_site(robots, status=200):
     return server(answer, robots=True)
 
 
-def crawl_paths(url, folder, paths, **more):
+def crawl_paths(url, folder, paths, settings=BRISK, **more):
     source = ListSource([url + path for path in paths])
-    return crawl.crawl(source, "x", len(paths), folder, limits=more.pop("limits", BRISK), quiet=True, **more)
+    return crawl.collect_pictures(source, "x", len(paths), folder, replace(settings, **more), quiet=True)
 
 
 def test_robots_txt_is_obeyed_and_asked_for_once(tmp_path):
@@ -54,8 +56,8 @@ def test_a_rule_for_our_name_goes_before_the_general_one(tmp_path):
     [
         (404, ""),
         (403, ""),
-        (500, "robots.txt cannot be asked: HTTP status 500"),
-        (429, "robots.txt cannot be asked: HTTP status 429"),
+        (500, "robots.txt cannot be fetched: HTTP status 500"),
+        (429, "robots.txt cannot be fetched: HTTP status 429"),
     ],
 )
 def test_robots_that_are_missing_allow_and_those_that_cannot_be_had_forbid(tmp_path, status, reason):
@@ -74,16 +76,16 @@ def test_no_robots_txt_crashes_a_crawl(tmp_path, text):
 
 def test_robots_can_be_left_aside_by_whom_it_was_allowed(tmp_path):
     with robots_site("User-agent: *\nDisallow: /\n") as (url, visits):
-        assert list(crawl_paths(url, tmp_path, ["/a"], robots=False)["state"]) == ["ok"]
+        assert list(crawl_paths(url, tmp_path, ["/a"], obey_robots=False)["state"]) == ["ok"]
         assert visits["/robots.txt"] == 0
 
 
 def test_a_search_page_that_robots_forbid_is_not_asked_but_an_interface_is(tmp_path):
     with robots_site("User-agent: *\nDisallow: /\n") as (url, visits):
-        with pytest.raises(CrawlError, match=r"robots\.txt forbids it; take another source"):
-            crawl.crawl(crawl.BaiduSource(url), "x", 1, tmp_path, limits=BRISK, quiet=True)
+        with pytest.raises(CrawlError, match=r"\(robots\.txt forbids it\); take another source"):
+            crawl.collect_pictures(crawl.BaiduSource(url), "x", 1, tmp_path, settings=BRISK, quiet=True)
         with pytest.raises(CrawlError, match="not the JSON"):  # it got a picture instead
-            crawl.crawl(crawl.CommonsSource(url), "x", 1, tmp_path, limits=BRISK, quiet=True)
+            crawl.collect_pictures(CommonsSource(url), "x", 1, tmp_path, settings=BRISK, quiet=True)
     assert not [path for path in visits if path.startswith("/search")]
 
 
@@ -105,7 +107,9 @@ def test_a_crawl_delay_and_a_rate_are_kept(tmp_path):
         assert time.monotonic() - began >= 0.3
     with robots_site("") as (url, _):
         began = time.monotonic()
-        crawl_paths(url, tmp_path / "b", list("/" + c for c in "abcde"), limits=crawl.Limits(per_second=20))
+        crawl_paths(
+            url, tmp_path / "b", list("/" + c for c in "abcde"), settings=crawl.CrawlSettings(per_second=20)
+        )
         assert time.monotonic() - began >= 0.2
 
 
@@ -115,14 +119,18 @@ def test_a_site_that_wants_an_hour_between_visits_is_left_alone(tmp_path):
     assert manifest["reason"][0] == "robots.txt asks for 3600 s between two visits" and visits["/a"] == 0
 
 
-def test_hosts_elsewhere_have_a_rate_and_this_machine_none():
-    polite = manners.Manners(crawl.Limits(), None)
-    assert [polite.wait("http://127.0.0.1:1/a") for _ in range(50)] == [0.0] * 50
-    began = time.monotonic()
+def test_hosts_elsewhere_have_a_rate_and_this_machine_none(monkeypatch):
+    slept = []
+    monkeypatch.setattr(time, "sleep", slept.append)
+    robots = Robots(crawl.CrawlSettings(), fetch=None)
+    for _ in range(50):
+        robots.wait("http://127.0.0.1:1/a")
+    assert slept == []
     for _ in range(3):
-        polite.wait("http://example.org/a")
-    assert 0.15 < time.monotonic() - began < 1
-    polite.wait("http://example.com/a")  # another host need not wait
+        robots.wait("http://example.org/a")
+    assert slept == pytest.approx([0.1, 0.2], abs=0.05)
+    robots.wait("http://example.com/a")  # another host need not wait
+    assert len(slept) == 2
 
 
 def test_retry_after_holds_the_whole_host_back(tmp_path):
@@ -152,18 +160,29 @@ def test_a_host_that_asks_for_an_hour_is_not_asked_again(tmp_path):
     assert manifest["reason"][0] == "HTTP status 503" and "asks to wait" in manifest["reason"][1]
 
 
-@pytest.mark.parametrize(
-    ("value", "seconds"),
-    [(None, None), ("7", 7), (" 0 ", 0), ("soon", None), ("-5", None), ("1e9", None), ("9" * 30, None)],
-)
-def test_retry_after_in_seconds(value, seconds):
-    assert http.retry_after(value) == seconds
+@pytest.mark.parametrize("value", ["0", " 0 ", "soon", "-5", "1e9", "Wed, 21 Oct 2015 07:28:00 GMT"])
+def test_a_retry_after_that_is_over_or_says_nothing_holds_nobody(value):
+    def answer(handler, path, visit):
+        send(handler, b"", 503, Retry_After=value) if visit == 1 else send(handler, b"ok")
+
+    with server(answer) as (url, _), Downloader(BRISK) as downloader:
+        began = time.monotonic()
+        assert downloader.fetch(url) == b"ok" and time.monotonic() - began < 0.9
 
 
-def test_retry_after_as_a_date():
+@pytest.mark.parametrize("later", ["100", "9" * 30, "date"])
+def test_a_host_that_asks_for_more_than_the_deadline_is_left_alone(later):
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=100), usegmt=True)
-    assert 97 < http.retry_after(date) <= 100
-    assert http.retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0
+
+    def answer(handler, path, visit):
+        send(handler, b"", 503, Retry_After=date if later == "date" else later)
+
+    with server(answer) as (url, visits), Downloader(BRISK) as downloader:
+        with pytest.raises(crawl.Rejected, match="HTTP status 503"):
+            downloader.fetch(f"{url}/a")
+        with pytest.raises(crawl.Rejected, match=r"the site is busy and asks to wait (99|100|21600) s"):
+            downloader.fetch(f"{url}/b")
+    assert sum(visits.values()) == 1
 
 
 def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
@@ -175,8 +194,8 @@ def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
             return send(handler, b"", 301, Location="../new/b", Set_Cookie="who=you")
         send(handler, path.encode())
 
-    with server(answer) as (url, _), crawl.open_session() as session:
-        assert crawl.fetch_bytes(session, f"{url}/old/a", BRISK) == b"/new/b"
+    with server(answer) as (url, _), Downloader(BRISK) as downloader:
+        assert downloader.fetch(f"{url}/old/a") == b"/new/b"
     assert cookies == [None, None]
 
 
@@ -193,7 +212,7 @@ def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
     ],
 )
 def test_which_addresses_are_of_this_machine(url, here):
-    assert manners.is_here(url) == here
+    assert is_local(url) == here
 
 
 # What a picture must be
@@ -238,7 +257,7 @@ def test_near_copies_are_left_out_unless_asked_for(tmp_path):
 
     with server(answer) as (url, _):
         manifest = crawl_paths(url, tmp_path / "a", ["/a", "/b", "/c"])
-        both = crawl_paths(url, tmp_path / "b", ["/a", "/b"], limits=crawl.Limits(near_bits=-1))
+        both = crawl_paths(url, tmp_path / "b", ["/a", "/b"], settings=crawl.CrawlSettings(near_bits=-1))
     assert list(manifest["state"]) == ["ok", "copy", "ok"]  # another shape is another crop: not a copy
     assert manifest["file"][1] == manifest["file"][0] and manifest["sha256"][1] != manifest["sha256"][0]
     assert list(both["state"]) == ["ok", "ok"]
@@ -252,7 +271,7 @@ def test_a_picture_without_a_face_is_rejected_where_one_is_asked_for(tmp_path):
         send(handler, photo if path == "/face" else jpeg(4))
 
     with server(answer) as (url, _):
-        limits = crawl.Limits(min_faces=1)
-        manifest = crawl_paths(url, tmp_path, ["/face", "/none"], limits=limits)
+        settings = crawl.CrawlSettings(min_faces=1)
+        manifest = crawl_paths(url, tmp_path, ["/face", "/none"], settings=settings)
     assert list(manifest["reason"]) == ["", "no face found"]
     assert manifest["width"][1] > 0

@@ -11,9 +11,11 @@ from ferlib import crawl
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
 from ferlib.crawl.sources import baidu
+from ferlib.crawl.sources.commons import CommonsSource
+from ferlib.crawl.sources.openverse import OpenverseSource
 from tests.tools.loopback import jpeg, noise, send, server
 
-BRISK = crawl.Limits(pause_s=0.01)
+BRISK = crawl.CrawlSettings(pause_s=0.01)
 
 
 # Baidu's listing
@@ -39,7 +41,7 @@ def test_a_listing_gives_plain_addresses_pages_and_total():
     page = baidu.exchanged_address("https://example.org/a.html")
     other = [{"ObjURL": "http://example.org/b.jpg", "FromURL": "http://example.org/b.html"}]
     results = [acjson_result(exchanged, page), acjson_result("", "", other, title=r"it\'s a face")]
-    parsed = crawl.BaiduListSource().parse(acjson_reply(results))
+    parsed = baidu.BaiduListSource().parse(acjson_reply(results))
     assert [(r.url, r.page) for r in parsed.records] == [
         ("https://example.org/a.jpg", "https://example.org/a.html"),
         ("http://example.org/b.jpg", "http://example.org/b.html"),
@@ -60,11 +62,11 @@ def test_a_listing_gives_plain_addresses_pages_and_total():
 )
 def test_a_listing_that_is_none_is_refused(text):
     with pytest.raises(CrawlError, match="no page of results"):
-        crawl.BaiduListSource().parse(text)
+        baidu.BaiduListSource().parse(text)
 
 
 def test_the_listing_is_asked_for_thirty_at_a_time():
-    address, query = crawl.BaiduListSource().address("笑脸", 60)
+    address, query = baidu.BaiduListSource().address("笑脸", 60)
     assert address == "https://image.baidu.com/search/acjson"
     assert (query["word"], query["queryWord"], query["pn"], query["rn"]) == ("笑脸", "笑脸", "60", "30")
 
@@ -114,7 +116,7 @@ def test_commons_gives_licence_author_and_page_in_the_order_of_the_search():
     reply = commons_reply(
         [commons_file(2, licence="Public domain"), commons_file(1, artist=artist)], total=77
     )
-    page = crawl.CommonsSource().parse(reply)
+    page = CommonsSource().parse(reply)
     first, second = page.records
     assert first.url.endswith("Face_1.jpg") and first.page.endswith("File:Face_1.jpg")
     assert (first.licence, first.author) == ("CC BY-SA 4.0", "Ann & Bob")
@@ -126,7 +128,7 @@ def test_commons_leaves_out_what_is_no_usual_picture_and_what_it_does_not_know()
     without = commons_file(3)
     del without["imageinfo"]  # comes with the next page of a property that was too long
     files = [commons_file(1, mime="image/svg+xml"), without, commons_file(4, extmetadata=[]), "?"]
-    [record] = crawl.CommonsSource().parse(commons_reply(files)).records
+    [record] = CommonsSource().parse(commons_reply(files)).records
     assert (record.licence, record.author) == ("unknown", "")
 
 
@@ -143,7 +145,7 @@ def test_commons_goes_on_as_continue_says_and_asks_for_the_total_once():
         # the list beside the generator goes on for ever; that is no reason to ask again
         return commons_reply([commons_file(2)], {"sroffset": 2, "continue": "-||"})
 
-    pages = list(crawl.CommonsSource().pages("face", get))
+    pages = list(CommonsSource().pages("face", get))
     assert [len(page.records) for page in pages] == [1, 1] and pages[0].total == 2
     assert (
         asked[0]["generator"] == "search" and asked[0]["gsrnamespace"] == "6" and asked[0]["list"] == "search"
@@ -154,26 +156,26 @@ def test_commons_goes_on_as_continue_says_and_asks_for_the_total_once():
 
 def test_commons_that_repeats_its_place_comes_to_an_end():
     reply = commons_reply([commons_file(1)], {"gsroffset": 50, "continue": "gsroffset||"})
-    assert len(list(crawl.CommonsSource().pages("face", lambda url, params: reply))) == 2
+    assert len(list(CommonsSource().pages("face", lambda url, params: reply))) == 2
 
 
 def test_a_search_without_results_has_no_query_at_all():
-    assert crawl.CommonsSource().parse('{"batchcomplete":true}').records == ()
+    assert CommonsSource().parse('{"batchcomplete":true}').records == ()
 
 
 @pytest.mark.parametrize(
     ("source", "text", "told"),
     [
         (
-            crawl.CommonsSource,
+            CommonsSource,
             '{"error":{"code":"maxlag","info":"Waiting for a database server"}}',
             "Waiting for a",
         ),
-        (crawl.CommonsSource, '{"error":"x"}', "no reason given"),
-        (crawl.CommonsSource, "<html>", "begins '<html>'"),
-        (crawl.OpenverseSource, '{"detail":"Request was throttled."}', "Request was throttled"),
-        (crawl.OpenverseSource, "[]", "not the JSON"),
-        (crawl.OpenverseSource, "", "not the JSON"),
+        (CommonsSource, '{"error":"x"}', "no reason given"),
+        (CommonsSource, "<html>", "begins '<html>'"),
+        (OpenverseSource, '{"detail":"Request was throttled."}', "Request was throttled"),
+        (OpenverseSource, "[]", "not the JSON"),
+        (OpenverseSource, "", "not the JSON"),
     ],
 )
 def test_an_interface_that_refuses_is_quoted(source, text, told):
@@ -215,9 +217,7 @@ def openverse_reply(results, pages=1, page=1, total=240):
 
 
 def test_openverse_gives_licence_author_and_page():
-    page = crawl.OpenverseSource().parse(
-        openverse_reply([openverse_result(1), openverse_result(2, creator=None)])
-    )
+    page = OpenverseSource().parse(openverse_reply([openverse_result(1), openverse_result(2, creator=None)]))
     first, second = page.records
     assert first.url == "https://live.staticflickr.com/1/1_o.jpg" and first.page.endswith("/photos/1/1")
     assert (first.licence, first.author, second.author) == ("CC BY-NC-SA 2.0", "mallowmuncher", "")
@@ -236,7 +236,7 @@ def test_openverse_gives_licence_author_and_page():
 )
 def test_licences_are_written_as_people_write_them(code, version, told):
     [record] = (
-        crawl.OpenverseSource()
+        OpenverseSource()
         .parse(openverse_reply([openverse_result(1, license=code, license_version=version)]))
         .records
     )
@@ -252,7 +252,7 @@ def test_openverse_is_asked_for_as_many_pages_as_it_has(pages, asked):
         seen.append(params["page"])
         return openverse_reply([openverse_result(int(params["page"]))] if pages else [], pages)
 
-    list(crawl.OpenverseSource().pages("face", get))
+    list(OpenverseSource().pages("face", get))
     assert seen == asked
 
 
@@ -266,7 +266,7 @@ def _nested(inner):
 @settings(deadline=None, max_examples=100)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.text(max_size=5), _nested, max_leaves=12))
 def test_no_json_crashes_a_source(answer):
-    for source in (crawl.CommonsSource(), crawl.OpenverseSource(), crawl.BaiduListSource()):
+    for source in (CommonsSource(), OpenverseSource(), baidu.BaiduListSource()):
         try:
             page = source.parse(json.dumps(answer))
         except CrawlError:
@@ -312,7 +312,7 @@ def test_a_list_that_is_none_is_refused(tmp_path, text, told):
     if text is not None:
         path.write_text(text)
     with pytest.raises(BadInputError, match=told):
-        crawl.crawl(crawl.ListSource(path), "x", 1, tmp_path / "raw", quiet=True)
+        crawl.collect_pictures(crawl.ListSource(path), "x", 1, tmp_path / "raw", quiet=True)
 
 
 def test_a_folder_is_taken_in_with_its_faults(tmp_path):
@@ -324,29 +324,36 @@ def test_a_folder_is_taken_in_with_its_faults(tmp_path):
     (album / ".hidden.jpg").write_bytes(jpeg(3))
     before = {path: path.read_bytes() for path in album.rglob("*") if path.is_file()}
     source = crawl.FolderSource(album, licence="CC0", author="Ann")
-    manifest = crawl.crawl(source, "album", 10, tmp_path / "raw", quiet=True)
+    manifest = crawl.collect_pictures(source, "album", 10, tmp_path / "raw", quiet=True)
     assert list(manifest["state"]) == ["ok", "rejected", "ok"]
     assert set(manifest["licence"]) == {"CC0"} and set(manifest["author"]) == {"Ann"}
     assert manifest["url"][0] == (album / "b.jpg").resolve().as_uri()
     assert {path: path.read_bytes() for path in before} == before
     with pytest.raises(BadInputError, match="no such folder"):
-        crawl.crawl(crawl.FolderSource(tmp_path / "none"), "x", 1, tmp_path / "raw", quiet=True)
+        crawl.collect_pictures(crawl.FolderSource(tmp_path / "none"), "x", 1, tmp_path / "raw", quiet=True)
 
 
 def test_an_empty_folder_gives_an_empty_manifest(tmp_path):
     (tmp_path / "album").mkdir()
-    assert len(crawl.crawl(crawl.FolderSource(tmp_path / "album"), "x", 1, tmp_path / "raw", quiet=True)) == 0
+    assert (
+        len(
+            crawl.collect_pictures(
+                crawl.FolderSource(tmp_path / "album"), "x", 1, tmp_path / "raw", quiet=True
+            )
+        )
+        == 0
+    )
 
 
 def test_no_file_of_this_machine_is_reached_by_an_address(tmp_path):
     (tmp_path / "a.jpg").write_bytes(jpeg())
     (tmp_path / "list.txt").write_text(f"http://127.0.0.1:1/x.jpg\n{(tmp_path / 'a.jpg').as_uri()}\n")
-    manifest = crawl.crawl(
+    manifest = crawl.collect_pictures(
         crawl.ListSource(tmp_path / "list.txt"),
         "x",
         2,
         tmp_path / "raw",
-        limits=crawl.Limits(retries=0),
+        settings=crawl.CrawlSettings(retries=0),
         quiet=True,
     )
     assert list(manifest["reason"])[1] == "address is not http or https"
@@ -361,10 +368,15 @@ def site():
         yield running
 
 
+@pytest.fixture(scope="module")
+def usual(site, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("usual")
+    return crawl.collect_pictures(site.source(), "faces", 70, folder, settings=BRISK, quiet=True)
+
+
 @pytest.mark.parametrize("kind", ["baidu-list", "commons", "openverse"])
-def test_every_source_brings_the_same_pictures(site, tmp_path, kind):
-    usual = crawl.crawl(site.source(), "faces", 70, tmp_path / "a", limits=BRISK, quiet=True)
-    other = crawl.crawl(site.source(kind), "faces", 70, tmp_path / "b", limits=BRISK, quiet=True)
+def test_every_source_brings_the_same_pictures(site, usual, tmp_path, kind):
+    other = crawl.collect_pictures(site.source(kind), "faces", 70, tmp_path / "b", settings=BRISK, quiet=True)
     same = ["file", "url", "page", "width", "height", "sha256", "phash", "state", "reason"]
     pd.testing.assert_frame_equal(other[same], usual[same])
     if kind != "baidu-list":
@@ -376,7 +388,7 @@ def test_every_source_brings_the_same_pictures(site, tmp_path, kind):
     ("kind", "related"), [("baidu-list", "none"), ("commons", "happy faces"), ("openverse", "none")]
 )
 def test_every_source_tells_its_total(site, tmp_path, kind, related, capsys):
-    crawl.crawl(site.source(kind), "faces", 1, tmp_path)
+    crawl.collect_pictures(site.source(kind), "faces", 1, tmp_path)
     assert f"found: 70 pictures; related searches: {related}" in capsys.readouterr().out
 
 
@@ -385,12 +397,12 @@ def test_a_list_of_the_sites_addresses_runs_whole(site, tmp_path):
         file.write("url,page,licence,author\n")
         for seed in site.seeds("faces"):
             file.write(f"{site.address(seed)},{site.url}/page/{seed}.html,CC0,Machine\n")
-    manifest = crawl.crawl(
-        crawl.ListSource(tmp_path / "list.csv"), "faces", 20, tmp_path / "raw", limits=BRISK, quiet=True
+    manifest = crawl.collect_pictures(
+        crawl.ListSource(tmp_path / "list.csv"), "faces", 20, tmp_path / "raw", settings=BRISK, quiet=True
     )
     assert (manifest["state"] == "ok").sum() == 20 and set(manifest["author"]) == {"Machine"}
     crawled = crawl.FolderSource(tmp_path / "raw")
-    again = crawl.crawl(crawled, "faces", 20, tmp_path / "again", quiet=True)
+    again = crawl.collect_pictures(crawled, "faces", 20, tmp_path / "again", quiet=True)
     assert set(again["sha256"]) == set(manifest.loc[manifest["state"] == "ok", "sha256"])
 
 
@@ -403,7 +415,10 @@ def test_open_source_knows_lists_and_folders(tmp_path):
             assert source.name == name
         with pytest.raises(BadInputError, match="needs a path"), crawl.open_source(name):
             pass
-    with pytest.raises(BadInputError, match="does not speak"), crawl.open_source("local-bing"):
+    with (
+        pytest.raises(BadInputError, match="unknown interface of the local site"),
+        crawl.open_source("local-bing"),
+    ):
         pass
 
 
@@ -411,4 +426,4 @@ def test_the_licence_of_a_source_is_that_of_its_pictures(tmp_path):
     with server(lambda handler, path, visit: send(handler, images.encode_jpeg(noise(1)))) as (url, _):
         (tmp_path / "list.txt").write_text(f"{url}/a.jpg\n")
         source = crawl.ListSource(tmp_path / "list.txt", licence="mine")
-        assert crawl.crawl(source, "x", 1, tmp_path / "raw", quiet=True)["licence"][0] == "mine"
+        assert crawl.collect_pictures(source, "x", 1, tmp_path / "raw", quiet=True)["licence"][0] == "mine"

@@ -7,9 +7,9 @@ from machine to machine; the shares, measured in one run, differ much less.
 import argparse
 import hashlib
 import io
+import multiprocessing
 import random
 import resource
-import signal
 import subprocess
 import sys
 import tempfile
@@ -24,8 +24,12 @@ import requests
 from PIL import Image
 
 from ferlib import crawl
+from ferlib.crawl.crawler import lock_folder
 
 WORKERS = 8
+SETTINGS = crawl.CrawlSettings(WORKERS, pause_s=0.01)
+processes = multiprocessing.get_context("forkserver")  # its processes share one import of the library
+processes.set_forkserver_preload(["ferlib.crawl"])
 
 
 def picture(seed: int) -> np.ndarray:
@@ -70,7 +74,7 @@ def plain(urls: list[str], workers: int) -> None:
 def ours(photos: int, url: str, workers: int, folder: Path) -> None:
     """The crawler, from the first page asked to the manifest read."""
     source = crawl.BaiduSource(url, name="local")
-    done = crawl.crawl(source, "faces", photos, folder, workers=workers, quiet=True)
+    done = crawl.collect_pictures(source, "faces", photos, folder, crawl.CrawlSettings(workers), quiet=True)
     if (done["state"] == "ok").sum() != photos:
         raise SystemExit(crawl.count_reasons(done).to_string())
 
@@ -115,7 +119,8 @@ def speed(photos: int, workers: int, rounds: int) -> None:
 
 def crawl_once(photos: int, url: str, folder: str) -> None:
     """One crawl in this process; prints its largest memory in MB."""
-    crawl.crawl(crawl.BaiduSource(url, name="local"), "faces", photos, folder, workers=WORKERS, quiet=True)
+    source = crawl.BaiduSource(url, name="local")
+    crawl.collect_pictures(source, "faces", photos, folder, SETTINGS, quiet=True)
     print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 
 
@@ -145,21 +150,22 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
         manifest, known = Path(folder) / "manifest.csv", {}
         for _ in range(times):
             target = row_count(manifest) + rng.randint(1, max(2 * photos // times - 1, 1))
-            command = [sys.executable, __file__, "once", str(photos), running.url, folder]
-            with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-                while process.poll() is None and row_count(manifest) <= target:
-                    time.sleep(rng.random() * 0.01)
-                process.send_signal(signal.SIGKILL)
+            process = processes.Process(target=crawl_once, args=(photos, running.url, folder))
+            process.start()
+            while process.is_alive() and row_count(manifest) <= target:
+                time.sleep(rng.random() * 0.01)
+            process.kill()
+            process.join()
             time.sleep(0.1)  # what was under way reaches the site
             problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
             rows = crawl.read_manifest(folder)
             paths = [url.removeprefix(running.url) for url in rows["url"]]
             known = {path: asked[path] for path in paths if path in asked}
             moments.append(len(rows))
-        last = crawl.crawl(running.source(), "faces", photos, folder, workers=WORKERS, quiet=True)
+        last = crawl.collect_pictures(running.source(), "faces", photos, folder, SETTINGS, quiet=True)
         problems += [f"{path} was fetched again" for path in known if asked[path] != known[path]]
         with tempfile.TemporaryDirectory() as other:
-            whole = crawl.crawl(running.source(), "faces", photos, other, workers=WORKERS, quiet=True)
+            whole = crawl.collect_pictures(running.source(), "faces", photos, other, SETTINGS, quiet=True)
         if not whole.equals(last):
             problems.append("the manifest is not that of a run without a kill")
         problems += compare(Path(folder), last)
@@ -168,6 +174,13 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
         f"killed {times} times, at {moments} rows; then {good} good pictures of {photos}; {problems or 'all agrees'}"
     )
     return problems
+
+
+def hold(folder: Path, held) -> None:
+    """Hold a folder's lock until this process is killed."""
+    with lock_folder(folder):
+        held.set()
+        time.sleep(600)
 
 
 def row_count(manifest: Path) -> int:

@@ -82,6 +82,7 @@ class ListSource:
     """A source of given addresses, in pages of given length."""
 
     name = "list"
+    is_api = False
 
     def __init__(self, urls, page=10, fail_at=None):
         self.urls, self.page, self.fail_at = urls, page, fail_at

@@ -22,6 +22,7 @@ from ferlib.annotate.crop import crop_regions
 from ferlib.annotate.table import make_table
 from ferlib.common import images, labels
 from ferlib.common.errors import FerlibError
+from ferlib.crawl.site.server import Answer
 from ferlib.detect import detector as faces
 
 DETECTORS = ("frontalface_default", "frontalface_alt2", "yunet")
@@ -39,8 +40,7 @@ def serving(files: list[Path]):
             file = bytes_of.get(urlsplit(target).path)
             if file is None:
                 return answer(target)
-            data = file.read_bytes()
-            return 200, "image/jpeg", data, len(data)
+            return Answer(file.read_bytes(), "image/jpeg")
 
         site.answer = with_photos
         yield site.source()
@@ -54,7 +54,9 @@ def collect(folder: Path, legend: pd.DataFrame, raw: Path) -> tuple[pd.DataFrame
         for file, emotion in zip(files, legend["emotion"], strict=True)
     }
     with serving(files) as source:
-        manifest = crawl.crawl(source, "faces", len(files), raw, limits=crawl.Limits(min_side=40), quiet=True)
+        manifest = crawl.collect_pictures(
+            source, "faces", len(files), raw, crawl.CrawlSettings(min_side=40), quiet=True
+        )
     good = manifest[manifest["state"] == "ok"].set_index("file")
     return manifest, good["sha256"].map(emotion_of)
 

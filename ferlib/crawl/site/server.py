@@ -1,24 +1,24 @@
-"""A small picture search on this machine: answers as the real ones do, and breaks as the real web does.
+"""A small picture search on this machine, which answers as the real ones do, and fails as the real web does.
 
-Its pictures are drawn, so the series needs no network and shows no real person; which of them are
-broken, and how, follows from their number alone.
+Its pictures are drawn, so the series needs no network and shows no real person. Which of them are broken, and
+how, follows from their number alone.
 """
 
 import re
-import socketserver
 import threading
 import time
 import zlib
 from collections.abc import Callable
-from http import HTTPStatus
-from urllib.parse import parse_qs, urlsplit
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
 
 import numpy as np
 
 from ferlib.common import images
-from ferlib.common.errors import BadInputError
-from ferlib.crawl.site import pages
-from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
+from ferlib.common.errors import BadInputError, check_choice
+from ferlib.common.html import render
+from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource, exchanged_address
 from ferlib.crawl.sources.base import Source
 from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.openverse import OpenverseSource
@@ -27,7 +27,7 @@ PAGE_SIZE = 30
 """Pictures on a result page, as on Baidu's."""
 
 MOST = 10_000
-"""The largest number of pictures a keyword can have here."""
+"""The largest number of pictures that a keyword can have."""
 
 LICENCE = "drawn by ferlib (MIT)"
 
@@ -47,48 +47,106 @@ KINDS = {
 COPY_OF = {18: 1, 29: 11}
 THUMBNAIL = (120, 90)
 NEAR_SCALE, NEAR_QUALITY = 0.7, 70
+FOLDERS = {"copy": "/mirror", "near copy": "/smaller", "private": "/private"}
 
-ROBOTS = "User-agent: *\nDisallow: /private/\n"
+INTERFACES = {
+    "/search/flip": ("search.html", "word", "pn", ""),
+    "/search/acjson": ("search_baidu.json", "word", "pn", "rn"),
+    "/w/api.php": ("search_commons.json", "gsrsearch", "gsroffset", "gsrlimit"),
+    "/v1/images/": ("search_openverse.json", "q", "page", "page_size"),
+}
+"""For each path its template, and the parameters with the search word, the offset or page, and the size."""
+
+ROBOTS = b"User-agent: *\nDisallow: /private/\n"
 WEB_PAGE = b"<!DOCTYPE html>\n<html><title>Sorry</title><body>No pictures for other sites.</body></html>\n"
 
 
 def photo_kind(seed: int) -> str:
-    """What the site makes of a picture: `fine`, or one of the values of KINDS."""
+    """Tell what the site makes of a picture.
+
+    Args:
+        seed: The seed of the picture.
+
+    Returns:
+        `fine`, or one of the values of KINDS.
+    """
     return KINDS.get(seed % MOST % PAGE_SIZE, "fine")
 
 
 def photo_seed(url: str) -> int | None:
-    """The seed that draws the picture behind an address of the local site; None for any other address.
+    """Give the seed of a picture of the local site; `ferlib.synth.draw_photo(seed)` has its ground truth.
 
-    A near copy is another picture, in another size, and has none.
-    `ferlib.synth.draw_photo(seed)` then gives the truth: boxes, expressions, action units.
+    Args:
+        url: Address of the picture.
+
+    Returns:
+        The seed; None for any other address, and for a near copy, which is another picture in another size.
     """
     parts = urlsplit(url)
     match = re.fullmatch(r"(?:/mirror|/private)?/photo/(\d+)\.jpg", parts.path)
     return int(match[1]) if match and parts.hostname == "127.0.0.1" else None
 
 
-def draw(seed: int) -> np.ndarray:
-    """The drawn photo of a seed: uint8 (h, w, 3), RGB."""
-    from ferlib import synth  # not needed for other sources
+Draw = Callable[[int], np.ndarray]
+
+
+def draw_image(seed: int) -> np.ndarray:
+    """Draw the photo of a seed.
+
+    Args:
+        seed: The seed.
+
+    Returns:
+        uint8 (height, width, 3), RGB.
+    """
+    from ferlib import synth  # other sources do not need it
 
     return synth.draw_photo(seed).image
 
 
-class LocalSite:
-    """The site, on 127.0.0.1 at a free port: `with LocalSite(seed=7) as site: … site.url …`.
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the site.
 
-    `seed`: the same one gives the same pictures; `photos`: results a keyword has (each keyword its
-    own); `draw(seed) -> image` RGB uint8 makes a picture when it is first asked for; `delay`: seconds
-    that every answer waits; `faults`: False makes every picture a fine one. `start()` and `stop()` do
-    what the `with` block does.
+    Args:
+        body: Its content.
+        content_type: Its media type.
+        status: HTTP status.
+        length: The length that its header says, None for that of the body.
+    """
+
+    body: bytes
+    content_type: str = "text/plain"
+    status: int = 200
+    length: int | None = None
+
+
+NOT_FOUND = Answer(b"not found\n", status=404)
+
+
+class LocalSite:
+    """The site, on 127.0.0.1 at a free port while a `with` block runs.
+
+    Args:
+        seed: Seed of the pictures.
+        photos: Number of results of a keyword; each keyword has its own.
+        draw: Draws the picture of a seed, uint8 (height, width, 3), RGB, when it is first requested.
+        delay: Seconds that every answer waits.
+        faults: False makes every picture a fine one.
+
+    Raises:
+        BadInputError: `photos` is negative or more than MOST.
+
+    Example:
+        >>> with LocalSite(seed=7) as site:
+        ...     print(site.url)
     """
 
     def __init__(
         self,
         seed: int = 7,
         photos: int = 200,
-        draw: Callable[[int], np.ndarray] = draw,
+        draw: Draw = draw_image,
         delay: float = 0.0,
         faults: bool = True,
     ):
@@ -97,114 +155,138 @@ class LocalSite:
         self.seed, self.photos, self.delay, self.faults = seed, photos, delay, faults
         self._draw = draw
         self._cache: dict[tuple[int, str], bytes] = {}
-        self._asked: set[int] = set()
-        self._lock = threading.Lock()
+        self._requested: set[int] = set()
         self._server: _Server | None = None
 
     @property
     def url(self) -> str:
         """`http://127.0.0.1:<port>`; BadInputError while the site is not running."""
         if self._server is None:
-            raise BadInputError("the local site is not running; call start() or use it in a with block")
+            raise BadInputError("the local site is not running; use it in a with block")
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     def source(self, kind: str = "baidu") -> Source:
-        """The source that searches this site, which speaks as `baidu`, `baidu-list`, `commons` or `openverse`."""
-        if kind in ("baidu", "baidu-list"):
-            source = BaiduSource if kind == "baidu" else BaiduListSource
-            return source(self.url, name="local", licence=LICENCE)
-        if kind in ("commons", "openverse"):
-            return (CommonsSource if kind == "commons" else OpenverseSource)(self.url, name=f"local-{kind}")
-        raise BadInputError(
-            f"the local site does not speak as {kind!r}; it knows baidu, baidu-list, commons and openverse"
-        )
+        """Give the source that searches this site.
 
-    def start(self) -> "LocalSite":
-        if self._server is None:
-            self._server = _Server(("127.0.0.1", 0), _Handler)
-            self._server.site = self
-            threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        Args:
+            kind: The interface: `baidu`, `baidu-list`, `commons` or `openverse`.
+
+        Returns:
+            The source.
+
+        Raises:
+            BadInputError: There is no such interface.
+        """
+        check_choice("interface of the local site", kind, ("baidu", "baidu-list", "commons", "openverse"))
+        if kind.startswith("baidu"):
+            baidu = BaiduSource if kind == "baidu" else BaiduListSource
+            return baidu(self.url, name="local", licence=LICENCE)
+        return (CommonsSource if kind == "commons" else OpenverseSource)(self.url, name=f"local-{kind}")
+
+    def __enter__(self) -> "LocalSite":
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.site = self
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def stop(self) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._server is not None:
             self._server.shutdown()
             self._server.server_close()
             self._server = None
 
-    def __enter__(self) -> "LocalSite":
-        return self.start()
-
-    def __exit__(self, *_) -> None:
-        self.stop()
-
     def seeds(self, keyword: str) -> range:
-        """The seeds of a keyword's pictures, in the order of the results."""
+        """Give the seeds of a keyword's pictures.
+
+        Args:
+            keyword: The search word.
+
+        Returns:
+            The seeds in the order of the results.
+        """
         first = MOST * (1000 * self.seed + zlib.crc32(keyword.encode()) % 1000)
         return range(first, first + self.photos)
 
     def kind(self, seed: int) -> str:
-        """`photo_kind`, or `fine` on a site without faults."""
+        """Tell what this site makes of a picture.
+
+        Args:
+            seed: The seed of the picture.
+
+        Returns:
+            What `photo_kind` says, or `fine` on a site without faults.
+        """
         return photo_kind(seed) if self.faults else "fine"
 
     def address(self, seed: int) -> str:
-        """The address of a picture in the results; a copy stands at another address than its picture."""
-        kind, place = self.kind(seed), seed % MOST % PAGE_SIZE
-        folder = {"copy": "/mirror", "near copy": "/smaller", "private": "/private"}.get(kind, "")
-        return f"{self.url}{folder}/photo/{seed - place + COPY_OF[place] if 'copy' in kind else seed}.jpg"
+        """Give the address of a picture in the results; a copy has another address than its original.
 
-    def answer(self, target: str) -> tuple[int, str, bytes, int]:
-        """What the site says to `GET target`: status, content type, body, and the length it claims."""
+        Args:
+            seed: The seed of the picture.
+
+        Returns:
+            The address.
+        """
+        kind, place = self.kind(seed), seed % MOST % PAGE_SIZE
+        number = seed - place + COPY_OF[place] if "copy" in kind else seed
+        return f"{self.url}{FOLDERS.get(kind, '')}/photo/{number}.jpg"
+
+    def answer(self, target: str) -> Answer:
+        """Answer a GET request.
+
+        Args:
+            target: Path and query.
+
+        Returns:
+            The answer.
+        """
         parts = urlsplit(target)
         if match := re.fullmatch(r"(/mirror|/smaller|/private|)/photo/(\d{1,15})\.jpg", parts.path):
             return self._photo(int(match[2]), match[1])
-        query = {name: values[0] for name, values in parse_qs(parts.query).items()}
-        if parts.path in pages.PATHS:
-            return self._search(parts.path, query)
+        if parts.path in INTERFACES:
+            return self._search(parts.path, dict(parse_qsl(parts.query)))
         if parts.path == "/robots.txt":
-            return 200, "text/plain", ROBOTS.encode(), len(ROBOTS)
+            return Answer(ROBOTS)
         if match := re.fullmatch(r"/page/(\d+)\.html", parts.path):
-            body = f"<!DOCTYPE html><html><body>Drawn photo {match[1]}, {LICENCE}.</body></html>".encode()
-            return 200, "text/html; charset=utf-8", body, len(body)
-        return 404, "text/plain", b"not found\n", 10
+            text = f"<!DOCTYPE html><html><body>Drawn photo {match[1]}, {LICENCE}.</body></html>"
+            return Answer(text.encode(), "text/html; charset=utf-8")
+        return NOT_FOUND
 
-    def _search(self, path: str, query: dict[str, str]) -> tuple[int, str, bytes, int]:
-        kind, write = pages.PATHS[path]
+    def _search(self, path: str, query: dict[str, str]) -> Answer:
+        template, *parameters = INTERFACES[path]
+        word, place, number = (query.get(name, "") for name in parameters)
+        keyword = word.removeprefix("filetype:bitmap ")
+        seeds = self.seeds(keyword) if keyword.strip() else range(0)
+        most = 20 if "page" in parameters else PAGE_SIZE  # without an account at Openverse
+        size = min(int(number), most) if number.isdecimal() and int(number) else most
+        offset = int(place) if place.isdecimal() else 0
+        if "page" in parameters:
+            offset = max(offset - 1, 0) * size
+        found = [(seed, self.address(seed)) for seed in seeds[offset : offset + size]]
+        results = [{"seed": s, "url": url, "page": f"{self.url}/page/{s}.html"} for s, url in found]
+        values = {"keyword": keyword, "query": query, "offset": offset, "size": size, "results": results}
+        text = render(template, exchange=exchanged_address, total=len(seeds), **values)
+        kind = "text/html" if template.endswith(".html") else "application/json"
+        return Answer(text.encode(), f"{kind}; charset=utf-8")
 
-        def results(keyword: str, begin: int, size: int) -> list[pages.Result]:
-            seeds = self.seeds(keyword)[begin : begin + min(size, PAGE_SIZE)] if keyword.strip() else ()
-            return [pages.Result(s, self.address(s), f"{self.url}/page/{s}.html") for s in seeds]
-
-        body = write(query, results, self.photos).encode()
-        return 200, kind, body, len(body)
-
-    def _photo(self, seed: int, folder: str) -> tuple[int, str, bytes, int]:
-        kind = "near copy" if folder == "/smaller" else self.kind(seed)
+    def _photo(self, seed: int, folder: str) -> Answer:
+        kind = "near copy" if folder == FOLDERS["near copy"] else self.kind(seed)
         if kind == "missing":
-            return 404, "text/plain", b"not found\n", 10
+            return NOT_FOUND
         if kind == "web page":
-            return 200, "text/html", WEB_PAGE, len(WEB_PAGE)
-        if kind == "busy":
-            with self._lock:
-                first_time = seed not in self._asked
-                self._asked.add(seed)
-            if first_time:
-                return 503, "text/plain", b"busy, come back\n", 16
-        body = self._jpeg(seed, kind)
-        if kind == "cut off":
-            half = body[: len(body) // 2]
-            return 200, "image/jpeg", half, len(half)
-        if kind == "broken off":
-            return 200, "image/jpeg", body[: len(body) // 2], len(body)
-        return 200, "image/jpeg", body, len(body)
+            return Answer(WEB_PAGE, "text/html")
+        if kind == "busy" and seed not in self._requested:
+            self._requested.add(seed)
+            return Answer(b"busy, come back\n", status=503)
+        if (seed, kind) not in self._cache:  # two threads may both draw it, with the same result
+            self._cache[seed, kind] = self._encode(self._draw(seed), kind)
+        body = self._cache[seed, kind]
+        if kind in ("cut off", "broken off"):
+            length = len(body) if kind == "broken off" else None
+            return Answer(body[: len(body) // 2], "image/jpeg", length=length)
+        return Answer(body, "image/jpeg")
 
-    def _jpeg(self, seed: int, kind: str) -> bytes:
-        """Drawn once and kept; two threads that ask at once may both draw it, to the same bytes."""
-        if (seed, kind) not in self._cache:
-            self._cache[seed, kind] = self._encoded(self._draw(seed), kind)
-        return self._cache[seed, kind]
-
-    def _encoded(self, image: np.ndarray, kind: str) -> bytes:
+    def _encode(self, image: np.ndarray, kind: str) -> bytes:
         if kind == "thumbnail":
             return images.encode_jpeg(images.resize(image, THUMBNAIL))
         if kind == "near copy":
@@ -213,65 +295,36 @@ class LocalSite:
         return images.encode_jpeg(image)
 
 
-class _Server(socketserver.ThreadingTCPServer):
+class _Server(ThreadingHTTPServer):
     site: LocalSite
-    daemon_threads = True
-    allow_reuse_address = True
     request_queue_size = 128
-    block_on_close = False
 
-    def handle_error(self, request, client_address) -> None:
-        """A client that hangs up early is no news."""
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client may hang up early."""
 
 
-class _Handler(socketserver.StreamRequestHandler):
-    """HTTP/1.1 as far as a search site for one machine needs it: GET, connections that stay open.
-
-    The standard library's handler parses every header of every request; that alone would make the site
-    slower than its visitors.
-    """
-
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     timeout = 30
+    wbufsize = 1 << 20  # headers and body in one send: two would wait for each other's receipt
 
-    def handle(self) -> None:
-        while self._answer():
-            pass
-
-    def _answer(self) -> bool:
-        """One request; False where the connection ends."""
-        try:
-            words = self.rfile.readline(65_537).split()
-            lines = 0
-            while (line := self.rfile.readline(65_537)) not in (b"\r\n", b"\n", b""):
-                lines += 1
-                if lines > 100 or line.lower().replace(b" ", b"").startswith(b"connection:close"):
-                    words = [*words, b"close"]
-        except OSError:
-            return False
-        if len(words) < 3:
-            return False
-        keep = words[2] == b"HTTP/1.1" and len(words) == 3
+    def do_GET(self) -> None:
         site = self.server.site
-        if site.delay:
-            time.sleep(site.delay)
-        if words[0] != b"GET":
-            status, kind, body, length = 405, "text/plain", b"only GET\n", 9
-        else:
-            try:
-                status, kind, body, length = site.answer(words[1].decode("latin-1"))
-            except Exception as error:  # a drawing that fails is told, not hidden in a dead thread
-                body = f"{type(error).__name__}: {error}\n".encode()
-                status, kind, length = 500, "text/plain", len(body)
-        keep = keep and length == len(body)
-        head = (
-            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
-            f"Content-Type: {kind}\r\nContent-Length: {length}\r\n"
-            f"Connection: {'keep-alive' if keep else 'close'}\r\n\r\n"
-        )
+        time.sleep(site.delay)
         try:
-            # One send: two would wait for each other's receipt.
-            self.connection.sendall(head.encode("ascii") + body)
-        except OSError:
-            return False
-        return keep
+            answer = site.answer(self.path)
+        except Exception as error:  # a drawing that fails is reported, not hidden in a thread
+            answer = Answer(f"{type(error).__name__}: {error}\n".encode(), status=500)
+        length = len(answer.body) if answer.length is None else answer.length
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(length))
+        if length != len(answer.body):
+            self.send_header("Connection", "close")  # which also makes the handler close it
+        self.end_headers()
+        self.wfile.write(answer.body)
+
+    def log_message(self, *_: object) -> None:
+        """The site has no log."""

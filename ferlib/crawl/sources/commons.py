@@ -1,115 +1,115 @@
-"""Sources with an interface for programs, which say who made a picture and how it may be used."""
+"""Wikimedia Commons: free pictures with licence and author."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import ClassVar
 
 from bs4 import BeautifulSoup
 
 from ferlib.common.errors import CrawlError
-from ferlib.crawl.sources.base import (
-    GetText,
-    PictureRecord,
-    ResultPage,
-    _get,
-    _json_object,
-)
+from ferlib.crawl.sources.base import GetText, PictureRecord, ResultPage, Source, find, make_page, parse_json
 
-USUAL_TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/x-ms-bmp")
+TYPES = ("image/jpeg", "image/png", "image/webp", "image/gif", "image/bmp", "image/x-ms-bmp")
 
 
 @dataclass(frozen=True)
-class CommonsSource:
-    """Wikimedia Commons through MediaWiki's API: free pictures with licence and author.
+class CommonsSource(Source):
+    """Wikimedia Commons through MediaWiki's API.
 
     A search in the namespace of files (6) as generator, `imageinfo` as property, and `continue` from page
     to page: https://www.mediawiki.org/wiki/API:Search and https://www.mediawiki.org/wiki/API:Imageinfo.
+
+    Args:
+        base_url: Address of the site.
+        name: Name in the manifest.
+        page_size: Results per page.
     """
 
     base_url: str = "https://commons.wikimedia.org"
     name: str = "commons"
     page_size: int = 50
-    for_programs = True
+    is_api: ClassVar[bool] = True
 
-    def address(self, keyword: str, more: dict[str, str] | None = None) -> tuple[str, dict[str, str]]:
-        """The address of a result page; `more`: what the page before says under `continue`."""
+    def pages(self, keyword: str, get: GetText) -> Iterator[ResultPage]:
+        """Give pages until one does not say how to `continue`.
+
+        Args:
+            keyword: The search word.
+            get: Fetches a page.
+
+        Yields:
+            The pages in order.
+
+        Raises:
+            CrawlError: An answer is no page of results.
+        """
+        search = f"filetype:bitmap {keyword}"
         params = {
             "action": "query",
             "format": "json",
             "formatversion": "2",
             "generator": "search",
-            "gsrsearch": f"filetype:bitmap {keyword}",
+            "gsrsearch": search,
             "gsrnamespace": "6",
             "gsrlimit": str(self.page_size),
             "prop": "imageinfo",
             "iiprop": "url|size|mime|extmetadata",
             "iiextmetadatafilter": "LicenseShortName|UsageTerms|LicenseUrl|Artist|Credit",
         }
-        if more is None:  # a generator tells no total; a list of one result beside it does
-            params |= {"list": "search", "srsearch": params["gsrsearch"], "srnamespace": "6"}
-            params |= {"srlimit": "1", "srinfo": "totalhits|suggestion", "srprop": ""}
-        return f"{self.base_url}/w/api.php", params | (more or {})
-
-    def pages(self, keyword: str, get: GetText) -> Iterator[ResultPage]:
-        """Pages until one says nothing of `continue`."""
-        more, asked = None, []
-        while more is None or more not in asked:
-            asked.append(more)
-            answer = self._answer(get(*self.address(keyword, more)))
-            yield self._page(answer)
-            more = answer.get("continue") or {}
+        # A generator gives no total. A list of one result beside it does, on the first page.
+        more = {"list": "search", "srsearch": search, "srnamespace": "6", "srlimit": "1"}
+        more |= {"srinfo": "totalhits|suggestion", "srprop": ""}
+        requested: list[dict[str, str]] = []
+        while more.keys() - {"continue"} and more not in requested:
+            requested.append(more)
+            text = get(f"{self.base_url}/w/api.php", params | more)
+            yield self.parse(text)
             # The list beside the generator has a place of its own, which is of no use here.
-            more = {name: str(value) for name, value in more.items() if not name.startswith("sr")}
-            if not set(more) - {"continue"}:
-                return
+            following = find(parse_json(text, self.name), "continue")
+            following = following if isinstance(following, dict) else {}
+            more = {name: str(value) for name, value in following.items() if not name.startswith("sr")}
 
     def parse(self, text: str) -> ResultPage:
-        """One page of results; CrawlError where the text is something else."""
-        return self._page(self._answer(text))
+        """Read a page of results.
 
-    def _answer(self, text: str) -> dict:
-        answer = _json_object(text, self.name)
+        Args:
+            text: The answer.
+
+        Returns:
+            Its results, without what is no usual picture: drawings as SVG, scans as TIFF, books as PDF.
+
+        Raises:
+            CrawlError: The answer is no page of results.
+        """
+        answer = parse_json(text, self.name)
         if "error" in answer:
-            error = answer["error"] if isinstance(answer["error"], dict) else {}
-            raise CrawlError(
-                f"{self.name} refuses: {error.get('info') or error.get('code') or 'no reason given'}"
-            )
-        return answer
-
-    def _page(self, answer: dict) -> ResultPage:
-        query = _get(answer, "query", dict)
-        files = _get(query, "pages", list)
-        files = sorted(
-            (file for file in files if isinstance(file, dict)), key=lambda file: file.get("index", 0)
-        )
-        records = [self._record(info) for file in files for info in _get(file, "imageinfo", list)[:1]]
-        about = _get(query, "searchinfo", dict)
-        total, suggestion = about.get("totalhits"), about.get("suggestion")
+            reason = find(answer, "error", "info") or find(answer, "error", "code") or "no reason given"
+            raise CrawlError(f"{self.name} refuses: {reason}")
+        pages = find(answer, "query", "pages")
+        files = [file for file in pages if isinstance(file, dict)] if isinstance(pages, list) else []
+        infos = [find(file, "imageinfo") for file in sorted(files, key=lambda file: file.get("index", 0))]
+        records = [_record(info[0]) for info in infos if isinstance(info, list) and info]
+        about = find(answer, "query", "searchinfo")
+        suggestion = find(about, "suggestion")
         related = (str(suggestion).removeprefix("filetype:bitmap "),) if suggestion else ()
-        return ResultPage(
-            tuple(record for record in records if record), total if isinstance(total, int) else None, related
-        )
-
-    def _record(self, info: dict) -> PictureRecord | None:
-        """None for what is no usual picture: drawings as SVG, scans as TIFF, books as PDF."""
-        if (
-            not isinstance(info, dict)
-            or not info.get("url")
-            or info.get("mime", "image/jpeg") not in USUAL_TYPES
-        ):
-            return None
-        about = _get(info, "extmetadata", dict)
-        licence = _words(about, "LicenseShortName") or _words(about, "UsageTerms") or "unknown"
-        author = _words(about, "Artist") or _words(about, "Credit")
-        return PictureRecord(str(info["url"]), str(info.get("descriptionurl") or ""), licence, author)
+        return make_page(records, find(about, "totalhits"), related)
 
 
-def _words(about: dict, name: str) -> str:
-    """A value of `extmetadata`, which is HTML, as plain words."""
-    value = _get(about, name, dict).get("value")
-    if not isinstance(value, str):
-        return ""
-    return (
-        " ".join(BeautifulSoup(value, "html.parser").get_text(" ").split())
-        if "<" in value or "&" in value
-        else value
+def _record(info: object) -> PictureRecord:
+    """Without an address if it is no usual picture."""
+    about = find(info, "extmetadata")
+    usual = (find(info, "mime") or "image/jpeg") in TYPES
+    return PictureRecord(
+        str(find(info, "url") or "") if usual else "",
+        str(find(info, "descriptionurl") or ""),
+        _plain_text(about, "LicenseShortName") or _plain_text(about, "UsageTerms") or "unknown",
+        _plain_text(about, "Artist") or _plain_text(about, "Credit"),
     )
+
+
+def _plain_text(about: object, name: str) -> str:
+    """A value of `extmetadata`, which is HTML."""
+    value = find(about, name, "value")
+    if not isinstance(value, str) or not {"<", "&"} & set(value):
+        return value if isinstance(value, str) else ""
+    return " ".join(BeautifulSoup(value, "html.parser").get_text(" ").split())
