@@ -1,6 +1,6 @@
 """Every public function says what it takes and what it returns, in Google style.
 
-ruff checks that there is a docstring; here: that the sections are there, and, by pydoclint, that they fit the signature.
+ruff checks that there is a docstring; here: that the sections are there and, by pydoclint, that they are right.
 """
 
 import ast

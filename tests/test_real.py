@@ -100,7 +100,7 @@ def test_the_votes_stand_in_the_order_of_the_rows():
     ("name", "share", "least"),
     [
         ("frontalface_default", 0.6, 0.33),
-        pytest.param("yunet", 0.98, 0.45, marks=given("FERLIB_YUNET")),
+        ("yunet", 0.98, 0.45),
     ],
 )
 def test_real_photographs_are_read(shipped, name, share, least, caplog):

@@ -13,9 +13,9 @@ _READING = (
     _MODEL,
     click.option(
         "--detector",
-        default="auto",
+        default="yunet",
         show_default=True,
-        help="auto (YuNet, or Haar without its file), yunet, or one of OpenCV's cascades.",
+        help="yunet, or the name of one of OpenCV's Haar cascades.",
     ),
     click.option(
         "--tta",
@@ -125,7 +125,7 @@ def webcam(source: str, model: Path | None, detector: str, tta: str, emoji: bool
 @click.option("--host", default="127.0.0.1", show_default=True, help="Another opens it to the network.")
 @click.option("--port", default=8000, show_default=True, help="0 takes a free one.")
 @_MODEL
-@click.option("--detector", default="auto", show_default=True, help="auto, yunet, or a Haar cascade.")
+@click.option("--detector", default="yunet", show_default=True, help="yunet, or a Haar cascade.")
 def serve(host: str, port: int, model: Path | None, detector: str) -> None:
     """Open a web page, with an API, that recognises the faces in pictures; nothing is kept."""
     from ferlib.live.serve.server import run_server

@@ -8,50 +8,27 @@ import cv2
 import numpy as np
 
 from ferlib.common.boxes import Box
-from ferlib.common.errors import BadInputError, FerlibError, check_choice, logger
+from ferlib.common.errors import BadInputError, check_choice
 from ferlib.common.images import to_gray
-from ferlib.detect.yunet import YuNet, local_model_file, model_file
+from ferlib.detect.yunet import YuNet
 
 Detector: TypeAlias = cv2.CascadeClassifier | YuNet
 """What `load_detector` returns and `detect_faces` takes. It must not be shared between threads."""
 
 
-def load_detector(name: str = "auto") -> Detector:
+def load_detector(name: str = "yunet") -> Detector:
     """Load a face detector. Load it once and pass it on: reading its file takes longer than a picture.
 
     Args:
-        name: `"yunet"`; a Haar cascade's name as in `load_cascade`; or `"auto"`, which is YuNet where its model
-            file is there or can be downloaded (see `yunet.model_file`), else the Haar cascade
-            `frontalface_default`, with a warning.
+        name: `"yunet"`, or a Haar cascade's name as in `load_cascade`.
 
     Returns:
         The detector.
 
     Raises:
         BadInputError: The name is unknown, or `FERLIB_YUNET` names a file that is not a YuNet model.
-        FerlibError: `"yunet"` was asked for and its model is not available.
     """
-    if name not in ("auto", "yunet"):
-        return load_cascade(name)
-    try:
-        return YuNet(model_file())
-    except BadInputError:
-        raise
-    except FerlibError as error:
-        if name == "yunet":
-            raise
-        logger.warning("%s Faces are found by the Haar cascade frontalface_default instead.", error)
-        return load_cascade()
-
-
-def default_detector() -> Detector:
-    """Load YuNet where its model file is there, else the Haar cascade `frontalface_default`.
-
-    Returns:
-        The detector. Nothing is downloaded.
-    """
-    file = local_model_file()
-    return load_cascade() if file is None else YuNet(file)
+    return YuNet() if name == "yunet" else load_cascade(name)
 
 
 def load_cascade(name: str = "frontalface_default") -> cv2.CascadeClassifier:
@@ -88,8 +65,8 @@ def detect_faces(
 
     Args:
         image: uint8 (height, width, 3) RGB, or (height, width) gray.
-        detector: A detector from `load_detector`, or its name. Without one: YuNet where its model file is there,
-            else Haar `frontalface_default`; also that one where a setting of Haar cascades is given.
+        detector: A detector from `load_detector`, or its name. Without one: YuNet, or the Haar cascade
+            `frontalface_default` where a setting of Haar cascades is given.
         scale_factor: For Haar: how much the picture shrinks per level, over 1; default 1.1.
         min_neighbors: For Haar: how many overlapping hits make one face; default 5; with 0 every hit is returned.
         min_size: (width, height) of the smallest face that counts, in pixels.
@@ -109,7 +86,7 @@ def detect_faces(
             "the first must be over 1, the others 0 or more"
         )
     if detector is None:
-        detector = load_cascade() if haar_settings else default_detector()
+        detector = load_cascade() if haar_settings else load_detector()
     loaded = load_detector(detector) if isinstance(detector, str) else detector
     if isinstance(loaded, YuNet):
         if haar_settings:

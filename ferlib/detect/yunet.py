@@ -1,7 +1,7 @@
 """YuNet, a small convolutional network that finds faces; OpenCV runs it.
 
 W. Wu, H. Peng, S. Yu: "YuNet: A Tiny Millisecond-level Face Detector", Machine Intelligence Research 20 (2023).
-The model file is part of the OpenCV zoo (MIT licence).
+The model file in this folder is that of the OpenCV zoo (MIT licence, next to it).
 """
 
 import os
@@ -11,15 +11,11 @@ import cv2
 import numpy as np
 
 from ferlib.common.boxes import Box, clamp_box
-from ferlib.common.errors import BadInputError, FerlibError
+from ferlib.common.errors import BadInputError
 from ferlib.common.images import resize, to_bgr
 
 VARIABLE = "FERLIB_YUNET"
-"""The environment variable that may name a model file, of any version that OpenCV opens."""
-
-NAME = "face_detection_yunet_2023mar.onnx"
-ADDRESS = f"https://github.com/opencv/opencv_zoo/raw/main/models/face_detection_yunet/{NAME}"
-SHA256 = "8f2383e4dd3cfbb4553ea8718107fc0423210dc964f9f4280604804ed2552fa4"
+"""The environment variable that may name another model file, of any version that OpenCV opens."""
 
 SCORE = 0.7
 """Faces with a lower score do not count. On 154 real photographs every face scored at least this."""
@@ -34,69 +30,33 @@ that are under 24 pixels there, once more at the size that shows them at 24, up 
 
 
 def model_file() -> Path:
-    """Find the file of the network, or download it into the user's cache; pooch compares its SHA-256.
+    """Find the file of the network.
 
     Returns:
-        The path.
-
-    Raises:
-        BadInputError: `FERLIB_YUNET` names a file that does not exist.
-        FerlibError: The download failed.
-    """
-    import pooch
-
-    file = local_model_file()
-    if file is not None:
-        return file
-    try:
-        folder = pooch.os_cache("ferlib")
-        return Path(pooch.retrieve(ADDRESS, f"sha256:{SHA256}", NAME, folder, downloader=_download))
-    except Exception as error:  # no connection, no right to write, another file than it should be
-        raise FerlibError(
-            f"YuNet's model is not here and could not be downloaded ({type(error).__name__}); {VARIABLE} may name it."
-        ) from error
-
-
-def local_model_file() -> Path | None:
-    """Find the file of the network on this machine: the one in `FERLIB_YUNET`, else the one in the user's cache.
-
-    Returns:
-        The path; None where there is none.
+        The file that `FERLIB_YUNET` names, else the one that comes with ferlib.
 
     Raises:
         BadInputError: `FERLIB_YUNET` names a file that does not exist.
     """
     named = os.environ.get(VARIABLE)
-    if named:
-        if not Path(named).is_file():
-            raise BadInputError(
-                f"{VARIABLE} names {named}, which does not exist; give the path of a YuNet .onnx"
-            )
-        return Path(named)
-    import pooch
-
-    file = Path(pooch.os_cache("ferlib")) / NAME
-    return file if file.is_file() else None
-
-
-def _download(url: str, output_file: str, pooch: object) -> None:
-    from pooch import HTTPDownloader
-
-    HTTPDownloader(timeout=10)(url, output_file, pooch)
+    if named and not Path(named).is_file():
+        raise BadInputError(f"{VARIABLE} names {named}, which does not exist; give the path of a YuNet .onnx")
+    return Path(named) if named else Path(__file__).with_name("face_detection_yunet_2026may.onnx")
 
 
 class YuNet:
     """A loaded YuNet. Load it once: opening the file takes longer than a picture.
 
     Args:
-        file: The model file (.onnx).
+        file: The model file (.onnx); by default that of `model_file`.
         score: Faces with a lower score do not count, 0 to 1.
 
     Raises:
         BadInputError: OpenCV cannot open the file as a YuNet model.
     """
 
-    def __init__(self, file: str | os.PathLike, score: float = SCORE) -> None:
+    def __init__(self, file: str | os.PathLike | None = None, score: float = SCORE) -> None:
+        file = model_file() if file is None else file
         try:
             self._network = cv2.FaceDetectorYN.create(str(file), "", (32, 32), score, _OVERLAP, _CANDIDATES)
             self._network.detect(np.zeros((32, 32, 3), np.uint8))  # another network fails only here

@@ -18,7 +18,7 @@ from ferlib.common.errors import DatasetError, FerlibError, LabelError, logger
 from ferlib.common.labels import map_labels
 from ferlib.dataset.splits import Dataset, held_out
 from ferlib.evaluate import label_errors, metrics, subgroups
-from ferlib.evaluate.photographs import detector_name, photo_figures, read_photographs
+from ferlib.evaluate.photographs import photo_figures, read_photographs
 from ferlib.evaluate.predictions import (
     Predictions,
     build_report,
@@ -107,7 +107,7 @@ def measure_bundle(
     if extras.drawn:
         report["drawn"] = _to_dicts(subgroups.accuracy_on_drawn_faces(model, extras.drawn, tta=tta))
     if photographs is not None:
-        report["photos"] = photo_figures(photographs) | {"detector": detector_name()}
+        report["photos"] = photo_figures(photographs) | {"detector": "yunet"}
     return report, predictions
 
 

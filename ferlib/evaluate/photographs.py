@@ -9,7 +9,6 @@ import pandas as pd
 from ferlib.common.errors import BadInputError, ImageError, LabelError, warn_each
 from ferlib.common.labels import label_of
 from ferlib.detect.detector import load_detector
-from ferlib.detect.yunet import local_model_file
 from ferlib.evaluate.metrics import wilson_interval
 from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import Recognizer
@@ -22,14 +21,14 @@ MIN_SIZE = 20
 
 
 def read_photographs(
-    folder: str | os.PathLike, model: Predictor, detector: str | None = None, tta: str = "flip"
+    folder: str | os.PathLike, model: Predictor, detector: str = "yunet", tta: str = "flip"
 ) -> pd.DataFrame:
     """Read the photographs that a folder's `legend.csv` lists; those that cannot be used are logged.
 
     Args:
         folder: The folder of the photographs.
         model: The model.
-        detector: A name as `ferlib.detect.detector.load_detector` takes it; None for `detector_name`.
+        detector: A name as `ferlib.detect.detector.load_detector` takes it.
         tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
 
     Returns:
@@ -41,7 +40,7 @@ def read_photographs(
     """
     folder = Path(folder)
     listed = _read_legend(folder / LEGEND)
-    recognizer = Recognizer(model, load_detector(detector or detector_name()), tta)
+    recognizer = Recognizer(model, load_detector(detector), tta)
     rows, left_out = [], []
     for image, emotion in zip(listed["image"], listed["emotion"], strict=True):
         try:
@@ -58,15 +57,6 @@ def read_photographs(
     if not rows:
         raise BadInputError(f"{folder}: none of the {len(listed)} photographs in {LEGEND} can be used")
     return pd.DataFrame(rows, columns=["image", "truth", "predicted", "probability"])
-
-
-def detector_name() -> str:
-    """Choose the detector for photographs.
-
-    Returns:
-        "yunet" where its model file is present (nothing is downloaded), else a Haar cascade's name.
-    """
-    return "frontalface_default" if local_model_file() is None else "yunet"
 
 
 def _read_legend(path: Path) -> pd.DataFrame:

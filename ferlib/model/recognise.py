@@ -127,7 +127,7 @@ class Recognizer:
 
 
 def load(
-    bundle: str | os.PathLike = "fer2013", detector: str = "auto", tta: str = "none", rules: str = "ours"
+    bundle: str | os.PathLike = "fer2013", detector: str = "yunet", tta: str = "none", rules: str = "ours"
 ) -> Recognizer:
     """Load a model and a face detector.
 

@@ -5,7 +5,6 @@ Skipped where no Chromium is. Pictures of the cell and `camera.json` (frames a s
 """
 
 import json
-import os
 import re
 import time
 from dataclasses import replace
@@ -35,7 +34,7 @@ ALLOWED = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream
 FILM_FPS, TIMES = 10, 3  # Chromium plays 30 pictures a second, so each is there three times
 SEED, SECONDS = 1, 7.2  # three expressions, each between two neutral moments
 
-DETECTOR = "yunet" if os.environ.get("FERLIB_YUNET") else "frontalface_default"
+DETECTOR = "yunet"
 REAL = [
     "import ferlib\nfrom ferlib.live.widgets.camera import CameraCell",
     f"cell = CameraCell(ferlib.load(detector='{DETECTOR}'))\ncell",

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 
 import cv2
 import numpy as np
@@ -10,16 +9,17 @@ import pytest
 
 from ferlib import synth
 from ferlib.common.boxes import iou
-from ferlib.common.errors import BadInputError, FerlibError
+from ferlib.common.errors import BadInputError
 from ferlib.common.images import resize
 from ferlib.detect import detector as faces
 from ferlib.detect import yunet
 from ferlib.detect.yunet import YuNet
-from tests.tools import loopback
 
 NAN = float("nan")
-YUNET = os.environ.get("FERLIB_YUNET")
-needs_yunet = pytest.mark.skipif(not YUNET, reason="FERLIB_YUNET names no file")
+
+SHA256 = (
+    "ebafce4e3c118d6554634be5c27ab333b4c047a9a8c3faf1d7cf93101c22f0f0"  # of the OpenCV zoo's file of May 2026
+)
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +29,9 @@ def photo():
 
 @pytest.fixture(scope="module", params=["frontalface_default", "yunet"])
 def detector(request):
-    if request.param == "yunet" and not YUNET:
-        pytest.skip("FERLIB_YUNET names no file: YuNet is not tested")
     return faces.load_detector(request.param)
 
 
-@needs_yunet
 @pytest.mark.parametrize("scale", [0.3, 1, 2.5, 5])
 def test_yunet_finds_faces_of_any_size_as_haars_squares(scale):
     finder, overlaps = faces.load_detector("yunet"), []
@@ -50,7 +47,6 @@ def test_yunet_finds_faces_of_any_size_as_haars_squares(scale):
     assert np.median(overlaps) > 0.85 and min(overlaps) > 0.6
 
 
-@needs_yunet
 def test_yunet_passes_over_small_faces_and_takes_no_setting_of_haar(photo):
     finder = faces.load_detector("yunet")
     sides = [box[2] for box in faces.detect_faces(photo.image, finder)]
@@ -62,58 +58,15 @@ def test_yunet_passes_over_small_faces_and_takes_no_setting_of_haar(photo):
         faces.detect_faces(photo.image, finder, min_neighbors=3)
 
 
-@needs_yunet
-def test_yunet_is_the_default_where_it_is_there(photo, monkeypatch, caplog):
+def test_yunet_is_the_default_and_comes_with_ferlib(photo, monkeypatch):
+    monkeypatch.delenv("FERLIB_YUNET", raising=False)
     haar = faces.detect_faces(photo.image, "frontalface_default")
     yu = faces.detect_faces(photo.image, "yunet")
-    assert isinstance(faces.load_detector(), YuNet) and not caplog.records
-    assert faces.detect_faces(photo.image) == faces.detect_faces(photo.image, "auto") == yu != haar
+    assert isinstance(faces.load_detector(), YuNet)
+    assert faces.detect_faces(photo.image) == yu != haar
     assert faces.detect_faces(photo.image, min_neighbors=5) == haar
-    monkeypatch.setattr(yunet, "model_file", None)
-    assert faces.detect_faces(photo.image, faces.load_cascade()) == haar  # no look for a file
-
-
-DOWNLOAD = yunet._download
-
-
-@pytest.fixture
-def without_yunet(monkeypatch, tmp_path):
-    """No variable, an empty cache, and no way out."""
-    import pooch
-
-    def refuse(*arguments):
-        raise OSError("no way out")
-
-    monkeypatch.delenv("FERLIB_YUNET", raising=False)
-    monkeypatch.setattr(pooch, "os_cache", lambda name: tmp_path / name)
-    monkeypatch.setattr(yunet, "_download", refuse)
-
-
-def test_without_yunet_haar_and_one_line_that_says_so(photo, without_yunet, caplog):
-    finder = faces.load_detector()
-    (line,) = caplog.messages
-    assert isinstance(finder, cv2.CascadeClassifier)
-    assert "could not be downloaded (OSError); FERLIB_YUNET may name it" in line and "Haar" in line
-    caplog.clear()
-    with pytest.raises(FerlibError, match="YuNet's model is not here"):
-        faces.load_detector("yunet")
-    assert faces.detect_faces(photo.image) == faces.detect_faces(photo.image, finder)
-    assert not caplog.records
-
-
-def test_the_model_is_fetched_once_and_compared(without_yunet, monkeypatch, tmp_path):
-    assert yunet.ADDRESS.startswith("https://github.com/opencv/opencv_zoo/")
-    monkeypatch.setattr(yunet, "_download", DOWNLOAD)
-    with loopback.server(lambda handler, path, visit: loopback.send(handler, b"model")) as (url, visits):
-        monkeypatch.setattr(yunet, "ADDRESS", f"{url}/{yunet.NAME}")
-        with pytest.raises(FerlibError, match="ValueError"):  # pooch: the hash is another
-            yunet.model_file()
-        assert yunet.local_model_file() is None and not list(tmp_path.rglob("*.onnx"))
-        monkeypatch.setattr(yunet, "SHA256", hashlib.sha256(b"model").hexdigest())
-        assert yunet.model_file() == yunet.model_file() == yunet.local_model_file()
-    assert visits.total() == 2
-    assert yunet.model_file() == tmp_path / "ferlib" / yunet.NAME
-    assert yunet.model_file().read_bytes() == b"model"
+    assert hashlib.sha256(yunet.model_file().read_bytes()).hexdigest() == SHA256
+    assert "MIT License" in yunet.model_file().with_name("face_detection_yunet_LICENSE.txt").read_text()
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no network at all"])
@@ -122,9 +75,8 @@ def test_a_variable_that_names_no_model_is_named(monkeypatch, tmp_path, content)
     if content is not None:
         file.write_bytes(content)
     monkeypatch.setenv("FERLIB_YUNET", str(file))
-    for name in ("auto", "yunet"):
-        with pytest.raises(BadInputError, match="YuNet"):
-            faces.load_detector(name)
+    with pytest.raises(BadInputError, match="YuNet"):
+        faces.load_detector()
 
 
 def test_faces_are_found_where_they_are_largest_first(photo, detector):

@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import os
 import signal
 import socket
 import struct
@@ -518,7 +517,6 @@ def test_limits_are_looked_up_before_anything_is_decoded(monkeypatch):
         limits.check_picture(png_of(20_000, 20_000), Limits())
 
 
-@pytest.mark.skipif("FERLIB_YUNET" not in os.environ, reason="FERLIB_YUNET names no YuNet model")
 def test_yunet_finds_the_faces_of_several_clients_at_once():
     recognizer = Recognizer(happy(), load_detector("yunet"))
     with running_server(recognizer) as server, ThreadPoolExecutor(6) as pool:

@@ -46,7 +46,7 @@ def seconds(work: Callable[[], object], repeats: int) -> float:
 
 def one_face_frame() -> np.ndarray:
     """A 640×480 frame with one drawn face that both detectors and system A's find."""
-    wanted = [faces.load_cascade(), faces.load_cascade("frontalface_alt"), faces.default_detector()]
+    wanted = [faces.load_cascade(), faces.load_cascade("frontalface_alt"), faces.load_detector()]
     for seed in range(100):
         image, _ = next(iter(synth.film(seed, 1, fps=2, size=SIZE)))
         if all(len(faces.detect_faces(image, each, min_size=(120, 120))) == 1 for each in wanted):
@@ -134,7 +134,7 @@ def live(shipped: Bundle) -> None:
     old = seconds(lambda: system_a(bgr), 5)
     print(f"fer's way, detect + read{1000 * theirs:28.1f} ms   (its network with random weights)")
     print(f"system A's loop{1000 * old:37.1f} ms   (network A with random weights)")
-    for detector in (faces.default_detector(), faces.load_cascade()):
+    for detector in (faces.load_detector(), faces.load_cascade()):
         ours = seconds(lambda d=detector: draw_predictions(frame, read(d)), 60)
         alone = seconds(lambda d=detector: read(d), 60)
         name = type(detector).__name__
@@ -163,7 +163,7 @@ def megabytes() -> float:
 
 def folder(shipped: Bundle, large: int) -> None:
     """A folder of faces against the same with one `model.predict` a face; memory from 100 pictures on."""
-    detector, keras = faces.default_detector(), bundle.load_bundle(paths.shipped_bundle()).model
+    detector, keras = faces.load_detector(), bundle.load_bundle(paths.shipped_bundle()).model
     with tempfile.TemporaryDirectory() as name:
         write_faces(Path(name), large)
         files = sorted(Path(name).iterdir())
@@ -201,7 +201,7 @@ def long_film(shipped: Bundle, minutes: int = 10) -> None:
                     marks[frame.index] = megabytes()
                 yield frame
 
-        recognizer = Recognizer(shipped, faces.default_detector())
+        recognizer = Recognizer(shipped, faces.load_detector())
         outputs = Outputs(csv="film.csv", annotated="out.mp4", timeline="film.png")
         report = predict_video("film.mp4", recognizer, outputs, progress=watched)
     half_minutes = [marks[k] for k in range(25 * 30, minutes * 60 * 25, 25 * 30)]

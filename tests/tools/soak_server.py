@@ -253,7 +253,7 @@ def memory(pid: int) -> dict[str, int]:
 
 
 def main() -> int:
-    detector = sys.argv[1] if len(sys.argv) > 1 else "auto"
+    detector = sys.argv[1] if len(sys.argv) > 1 else "yunet"
     scale = float(sys.argv[2]) if len(sys.argv) > 2 else 1.0
     command = [sys.executable, "-u", "-m", "ferlib", "serve", "--port", "0", "--detector", detector]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
