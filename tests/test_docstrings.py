@@ -35,7 +35,7 @@ def missing_sections(function):
     arguments = [a.arg for a in (*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs)]
     arguments += [a.arg for a in (function.args.vararg, function.args.kwarg) if a]
     returned = ast.unparse(function.returns) if function.returns else "None"
-    if kinds & {"property", "setter", "override", "overload"}:
+    if kinds & {"property", "cached_property", "setter", "override", "overload"}:
         return []
     lacks = []
     if set(arguments) - {"self", "cls"} and "\nArgs:" not in text:

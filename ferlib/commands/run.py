@@ -16,17 +16,22 @@ from ferlib.common.errors import BadInputError, FerlibError
 @click.option("--epochs", type=int, help="Default: what notebook 04 says.")
 def run(data: str, classes: str, network: str | None, epochs: int | None) -> None:
     """Execute copies of the notebooks, in order, and show the results."""
-    from ferlib.common.labels import parse_classes
+    from ferlib.common.labels import SEVEN, emotions_of, parse_classes
     from ferlib.pipeline import doctor, runner
 
     _print_report(doctor.check_machine())
-    parse_classes(classes)
+    names = parse_classes(classes)
+    undrawn = [each for name in names for each in emotions_of(name) if each not in SEVEN]
+    if undrawn and not data:
+        raise BadInputError(
+            f"{', '.join(undrawn)}: the drawn faces show {', '.join(SEVEN)} only; give --data with such faces"
+        )
     if data and not Path(data).is_file():
         raise BadInputError(f"{data}: no such file; give the path of a FER2013 CSV, gzipped or not")
-    parameters = {"CLASSES": classes, "NETWORK": network, "EPOCHS": epochs}
-    given = {name: value for name, value in parameters.items() if value is not None}
+    options = {"CLASSES": classes, "NETWORK": network, "EPOCHS": epochs}
+    parameters = {name: value for name, value in options.items() if value is not None}
     click.echo()
-    results, page = runner.run_series(data, given, click.echo)
+    results, page = runner.run_series(data, parameters, click.echo)
     click.echo("\n" + runner.as_table(results) + f"\n\nthe executed notebooks: {page}")
 
 

@@ -14,7 +14,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, ImageFile, ImageOps
 
 from ferlib.common import images
-from ferlib.common.errors import FerlibError, ImageError
+from ferlib.common.errors import BadInputError, FerlibError, ImageError
 
 COLORS = np.zeros((40, 60, 3), np.uint8)
 COLORS[:20, :30], COLORS[:20, 30:] = (255, 0, 0), (0, 255, 0)
@@ -273,7 +273,7 @@ def test_what_is_written_is_read_again_and_nothing_else_is_left(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("a.xyz", ImageError), ("a", ImageError), ("missing/a.png", OSError)]
+    ("name", "error"), [("a.xyz", ImageError), ("a", ImageError), ("missing/a.png", BadInputError)]
 )
 def test_what_cannot_be_written_leaves_nothing(tmp_path, name, error):
     with pytest.raises(error, match=name.split("/")[0]):
@@ -291,7 +291,7 @@ def test_a_write_that_fails_keeps_the_older_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(OSError):
+    with pytest.raises(BadInputError, match="a.png: cannot be written"):
         images.write_image(file, images.to_gray(COLORS))
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 

@@ -73,6 +73,9 @@ class Source:
 
         Returns:
             The pages in the source's order, until there are no more.
+
+        Raises:
+            NotImplementedError: The source does not say how.
         """
         raise NotImplementedError
 
