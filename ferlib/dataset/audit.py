@@ -82,12 +82,20 @@ class Audit:
         return found & ~self.twins(usage, other)
 
     def leaks(self) -> np.ndarray:
-        """Training rows with an exact or near copy in another part, bool (n,)."""
+        """Find the Training rows with an exact or near copy in another part.
+
+        Returns:
+            bool (n,).
+        """
         found = [find(USAGES[0], other) for other in USAGES[1:] for find in (self.twins, self.near_twins)]
         return np.logical_or.reduce(found)
 
     def disputed(self) -> np.ndarray:
-        """Training rows that have an exact copy with another label in any part, bool (n,)."""
+        """Find the Training rows that have an exact copy with another label in any part.
+
+        Returns:
+            bool (n,).
+        """
         rows = np.zeros(len(self.dataset), bool)
         for group in self.conflicts:
             rows[group] = True

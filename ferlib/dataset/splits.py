@@ -131,7 +131,11 @@ class Dataset:
         return Dataset(self.pixels[keep], labels[keep], self.usage[keep], tuple(class_names))
 
     def counts(self) -> np.ndarray:
-        """Count the faces per class: int64 (len(class_names),)."""
+        """Count the faces per class.
+
+        Returns:
+            int64 (len(class_names),).
+        """
         return np.bincount(self.labels, minlength=len(self.class_names))
 
 

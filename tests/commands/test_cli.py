@@ -1,9 +1,7 @@
-"""The command line as a person uses it: real processes, real files, one line for bad input."""
+"""The command line as a person uses it: real files, one line for bad input; a few in processes of their own."""
 
 import csv
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pandas as pd
@@ -14,6 +12,7 @@ from ferlib.common import images, labels
 from ferlib.dataset import build, ferplus
 from ferlib.dataset.splits import join, split
 from ferlib.live import video
+from tests.commands import ferlib, ferlib_process
 
 COMMANDS = [
     "synth",
@@ -38,12 +37,6 @@ COMMANDS = [
 HAAR = "frontalface_default"  # nothing is fetched
 
 
-def ferlib(*args, **kwargs):
-    """Run the command in a process of its own."""
-    command = [sys.executable, "-m", "ferlib", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=300, **kwargs)
-
-
 @pytest.fixture(scope="module")
 def drawn_csv(tmp_path_factory):
     """140 drawn faces in FER2013's format, all three usages."""
@@ -61,6 +54,12 @@ def bundle_folder(tmp_path_factory, drawn_csv):
     assert done.returncode == 0, done.stderr
     assert "bundle:" in done.stdout
     return out
+
+
+def test_a_process_ends_with_the_code_and_one_line(tmp_path):
+    done = ferlib_process("predict", "a.jpg", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr.startswith("ferlib: nothing to write")
+    assert done.stderr.count("\n") == 1 and done.stdout == ""
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -287,5 +286,5 @@ def test_bad_input_gets_one_line_and_code_2(tmp_path, bundle_folder, drawn_csv, 
 
 
 def test_tensorflow_says_nothing(bundle_folder, drawn_csv):
-    done = ferlib("evaluate", "--model", bundle_folder, "--data", drawn_csv, "--no-flip")
+    done = ferlib_process("evaluate", "--model", bundle_folder, "--data", drawn_csv, "--no-flip")
     assert done.returncode == 0 and done.stderr == ""

@@ -291,7 +291,7 @@ def test_a_write_that_fails_keeps_the_older_file(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(Image.Image, "save", half)
-    with pytest.raises(BadInputError, match="a.png: cannot be written"):
+    with pytest.raises(BadInputError, match=r"a.png: cannot be written"):
         images.write_image(file, images.to_gray(COLORS))
     assert file.read_bytes() == before and [path.name for path in tmp_path.iterdir()] == ["a.png"]
 
