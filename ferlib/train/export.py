@@ -26,6 +26,7 @@ from ferlib.common.backend import import_keras, silenced_stderr
 from ferlib.common.errors import BadInputError, BundleError, check_choice
 from ferlib.common.files import write_text
 from ferlib.common.images import resize
+from ferlib.common.labels import SEVEN
 from ferlib.dataset import build, splits
 from ferlib.model.bundle import load_bundle
 from ferlib.model.litert import open_model
@@ -212,11 +213,11 @@ def check_faces(folder: str | os.PathLike, data: str | os.PathLike | None = None
         The faces.
     """
     metadata = read_metadata(folder)
-    names, (height, width, _) = metadata["class_names"], metadata["input_shape"]
+    height, width, _ = metadata["input_shape"]
     if data is None:
-        kept = build.from_drawn(DRAWN_FACES, seed=7, class_names=names)
+        kept = build.from_drawn(DRAWN_FACES, seed=7, class_names=SEVEN)
     else:
-        rows = build.read_fer2013(data).with_classes(names).part("Training")
+        rows = build.read_fer2013(data).with_classes(metadata["class_names"]).part("Training")
         kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     faces = np.stack([resize(face, (width, height)) for face in kept.pixels])
     if data is None:
