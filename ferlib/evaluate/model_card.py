@@ -15,18 +15,9 @@ from ferlib.common.errors import BundleError
 from ferlib.common.files import write_text
 from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences, subset_figures
 from ferlib.model.metadata import METADATA_FILE, METRICS_FILE
-from ferlib.train.recipes import kept_epoch, known_as
+from ferlib.train.recipes import current_names, kept_epoch, known_as
 
 HISTORY, NOTES = "history.csv", "notes.md"
-
-_EARLIER_NAMES = {
-    "votes": "vote_weight",
-    "start": "initial_weights",
-    "taught": "distillation_weight",
-    "blend": "weight_interpolation",
-    "corrected": "calibrate",
-}
-"""Settings under the names that bundles of earlier versions have."""
 
 
 def write_card(folder: str | os.PathLike) -> Path:
@@ -81,7 +72,7 @@ def render_card(folder: str | os.PathLike) -> str:
                 f"{folder} has no {name}; a card needs the history and `ferlib evaluate --json`"
             )
     metadata, report = _read_json(folder / METADATA_FILE), _read_json(folder / METRICS_FILE)
-    data, settings = metadata["data"], _current_names(metadata["settings"])
+    data, settings = metadata["data"], current_names(metadata["settings"])
     history = pd.read_csv(folder / HISTORY)
     others = [_read_json(path) for path in sorted(folder.glob("metrics-*.json"))]
     measured = set(report.get("pair", {}).get("class_names", ()))
@@ -115,13 +106,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def _current_names(settings: dict[str, Any]) -> dict[str, Any]:
-    return {_EARLIER_NAMES.get(name, name): value for name, value in settings.items()}
-
-
 def _command(metadata: dict[str, Any]) -> str:
     """The command line that makes the bundle again."""
-    data, settings = metadata["data"], _current_names(metadata["settings"])
+    data, settings = metadata["data"], current_names(metadata["settings"])
     source, *votes = data["source"].split(", ")
     recipe = known_as(metadata["settings"])
     parts = [f"ferlib train --data {source}"]

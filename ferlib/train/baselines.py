@@ -12,6 +12,7 @@ from ferlib.common.errors import BundleError, DatasetError, ImageError, check_ch
 from ferlib.common.files import whole, write_text
 from ferlib.dataset.fer2013 import SIDE
 from ferlib.dataset.splits import Dataset
+from ferlib.model.bundle import load_bundle
 from ferlib.model.predictor import TTA, Predictor, augmented_views
 
 SVM_FILE = "svm.npz"
@@ -195,8 +196,4 @@ def load_model(folder: str | os.PathLike) -> Predictor:
     Raises:
         BundleError: What `load_bundle` or `load_svm` raise.
     """
-    if (Path(folder) / SVM_FILE).is_file():
-        return load_svm(folder)
-    from ferlib.model.bundle import load_bundle
-
-    return load_bundle(folder)
+    return load_svm(folder) if (Path(folder) / SVM_FILE).is_file() else load_bundle(folder)

@@ -13,7 +13,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -83,11 +84,9 @@ class Checkpoint:
             BadInputError: The state is that of a run with other settings or of another network, or cannot be read.
         """
         folder = self.folder
-        if folder is None:
-            return
-        if (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
+        if folder and (folder / "history.part.csv").is_file() and not (folder / "state.part.keras").is_file():
             _rename_parts(folder)  # the run was stopped between the renames
-        if not (folder / "state.keras").is_file():
+        if not folder or not (folder / "state.keras").is_file():
             return
         try:
             self._check_settings(folder)
@@ -142,30 +141,39 @@ class Checkpoint:
                     )
 
             def on_epoch_end(self, epoch: int, logs: dict) -> None:
-                checkpoint._write(epoch, lambda folder: _save_model(folder, self.model))
-                super().on_epoch_end(epoch, logs)
-                row = {"epoch": epoch + 1, **{k: float(logs.get(k, "nan")) for k in HISTORY_COLUMNS[1:5]}}
-                row["seconds"] = round(time.perf_counter() - self.started, 2)
-                checkpoint._add(row, self.model)
+                with checkpoint._new_state(epoch) as folder:
+                    if folder:
+                        self.model.save(folder / "state.part.keras")
+                    super().on_epoch_end(epoch, logs)
+                    row = {"epoch": epoch + 1, **{k: float(logs.get(k, "nan")) for k in HISTORY_COLUMNS[1:5]}}
+                    row["seconds"] = round(time.perf_counter() - self.started, 2)
+                    checkpoint._add(row, self.model)
 
         return Save(swap_on_epoch=True) if self.run_facts["ema"] else Save()
 
     def _add(self, row: dict[str, Any], model: Any) -> None:
-        """Note a finished epoch, whose weights to keep are those that the model has now."""
+        """Note a finished epoch, whose weights to keep are those that the model has now, and save all but it."""
         before = max((each["val_accuracy"] for each in self.history), default=-1)
         if self.run_facts["keep"] == "last" or row["val_accuracy"] > before:
             self.best_weights = model.get_weights()
         self.history.append(row)
-        self._write(row["epoch"] - 1, lambda folder: self._save_rest(folder, model))
-        if self.folder is not None:
-            _rename_parts(self.folder)
+        if self.folder:
+            arrays: dict[str, Any] = {f"w{k}": weight for k, weight in enumerate(self.best_weights or [])}
+            arrays |= {f"random{k}": state.numpy() for k, state in enumerate(_random_states(model))}
+            np.savez(self.folder / "best.part.npz", **arrays)
+            (self.folder / "settings.part.json").write_text(json.dumps(self.run_facts, indent=1))
+            write_history(self.history, self.folder / "history.part.csv")  # the last one, as when renamed
 
-    def _write(self, epoch: int, write: Callable[[Path], None]) -> None:
-        """Call `write`; if the disk refuses, remove the incomplete files and say what is still there."""
+    @contextmanager
+    def _new_state(self, epoch: int) -> Iterator[Path | None]:
+        """Rename the files written in the block; if the disk refuses, remove them and say what is still there."""
         if self.folder is None:
+            yield None
             return
         try:
-            write(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+            (self.folder / "history.part.csv").unlink(missing_ok=True)
+            yield self.folder
         except (OSError, RuntimeError) as error:  # h5py raises either
             for part in self.folder.glob("*.part.*"):
                 part.unlink(missing_ok=True)
@@ -174,14 +182,7 @@ class Checkpoint:
                 f"the state after epoch {epoch + 1} could not be written to {self.folder} ({error}); {kept}; "
                 "make room and start again"
             ) from error
-
-    def _save_rest(self, folder: Path, model: Any) -> None:
-        """Save all but the model; the history is the last file, both written and renamed."""
-        arrays: dict[str, Any] = {f"w{k}": weight for k, weight in enumerate(self.best_weights or [])}
-        arrays |= {f"random{k}": state.numpy() for k, state in enumerate(_random_states(model))}
-        np.savez(folder / "best.part.npz", **arrays)
-        (folder / "settings.part.json").write_text(json.dumps(self.run_facts, indent=1))
-        write_history(self.history, folder / "history.part.csv")
+        _rename_parts(self.folder)
 
 
 def _restore(folder: Path, model: Any) -> list[np.ndarray]:
@@ -192,14 +193,12 @@ def _restore(folder: Path, model: Any) -> list[np.ndarray]:
     state = import_keras().models.load_model(folder / "state.keras")
     with np.load(folder / "best.npz") as saved:
         best = [saved[f"w{k}"] for k in range(len(model.weights))]
-        random = [saved.get(f"random{k}") for k in range(len(_random_states(model)))]
+        for k, variable in enumerate(_random_states(model)):
+            variable.assign(saved.get(f"random{k}", variable))  # the files of earlier versions lack them
     model.set_weights(state.get_weights())
     model.optimizer.build(model.trainable_variables)
     for variable, value in zip(model.optimizer.variables, state.optimizer.variables, strict=True):
         variable.assign(value)
-    for variable, value in zip(_random_states(model), random, strict=True):
-        if value is not None:
-            variable.assign(value)
     return best
 
 
@@ -208,15 +207,7 @@ def _random_states(model: Any) -> list[Any]:
     return [variable for variable in model.variables if variable.path.endswith("seed_generator_state")]
 
 
-def _save_model(folder: Path, model: Any) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "history.part.csv").unlink(missing_ok=True)
-    model.save(folder / "state.part.keras")
-
-
 def _rename_parts(folder: Path) -> None:
-    for name in ("state.keras", "best.npz", "settings.json", "history.csv"):
-        stem, suffix = name.split(".")
-        part = folder / f"{stem}.part.{suffix}"
-        if part.is_file():  # else it was renamed before the run was stopped
-            part.replace(folder / name)
+    for name in ("state.part.keras", "best.part.npz", "settings.part.json", "history.part.csv"):
+        if (folder / name).is_file():  # else it was renamed before the run was stopped
+            (folder / name).replace(folder / name.replace(".part", ""))

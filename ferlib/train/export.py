@@ -25,7 +25,9 @@ import numpy as np
 from ferlib.common.backend import import_keras, silenced_stderr
 from ferlib.common.errors import BadInputError, BundleError, check_choice
 from ferlib.common.files import write_text
-from ferlib.common.images import crop_face, resize, to_gray
+from ferlib.common.images import resize
+from ferlib.common.labels import SEVEN
+from ferlib.dataset import build, splits
 from ferlib.model.bundle import load_bundle
 from ferlib.model.litert import open_model
 from ferlib.model.metadata import FORMS, METADATA_FILE, file_hash, read_metadata, update_metadata
@@ -38,6 +40,9 @@ TOLERANCE = 1e-4
 
 MIN_AGREEMENT = 0.9
 """The share of faces for which the 8-bit format must predict the same class as float32."""
+
+DRAWN_FACES = 140
+"""How many drawn faces an export is checked on where no others are given."""
 
 HOW_TO_LOAD = f"""model = keras.models.model_from_json(open("{ARCHITECTURE_FILE}").read())
 model.load_weights("{WEIGHTS_FILE}")"""
@@ -185,12 +190,11 @@ def converter_silenced() -> Iterator[None]:
     Yields:
         Nothing.
     """
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
+    before, unseen = logging.root.manager.disable, StringIO()
     try:
-        with warnings.catch_warnings(), silenced_stderr():
-            warnings.simplefilter("ignore")
-            with redirect_stdout(StringIO()), redirect_stderr(StringIO()):
+        with warnings.catch_warnings(action="ignore"), silenced_stderr():
+            logging.disable(logging.WARNING)
+            with redirect_stdout(unseen), redirect_stderr(unseen):
                 yield
     finally:
         logging.disable(before)
@@ -209,32 +213,14 @@ def check_faces(folder: str | os.PathLike, data: str | os.PathLike | None = None
         The faces.
     """
     metadata = read_metadata(folder)
-    if data is None:
-        return CheckFaces(drawn_faces(metadata["input_shape"]), source="drawn faces")
-    from ferlib.dataset import build, splits
-
-    rows = build.read_fer2013(data).with_classes(metadata["class_names"]).part("Training")
-    kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     height, width, _ = metadata["input_shape"]
+    if data is None:
+        kept = build.from_drawn(DRAWN_FACES, seed=7, class_names=SEVEN)
+    else:
+        rows = build.read_fer2013(data).with_classes(metadata["class_names"]).part("Training")
+        kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     faces = np.stack([resize(face, (width, height)) for face in kept.pixels])
+    if data is None:
+        return CheckFaces(faces, source="drawn faces")
     part = "Training" if {"repeats", "began_with"} & metadata.keys() else "held-out Training"
     return CheckFaces(faces, kept.labels, f"{part} rows of {Path(data).name}")
-
-
-def drawn_faces(input_shape: tuple[int, int, int], count: int = 140, seed: int = 7) -> np.ndarray:
-    """Draw faces, cropped to their boxes.
-
-    Args:
-        input_shape: (height, width, 1).
-        count: How many.
-        seed: The same seed draws the same faces.
-
-    Returns:
-        uint8 (count, height, width), gray.
-    """
-    from ferlib import synth
-
-    height, width = input_shape[:2]
-    faces = synth.sample_faces(count, seed=seed)
-    cropped = (crop_face(synth.draw_face(face, 96), synth.face_box(face, 96)) for face in faces)
-    return np.stack([resize(to_gray(face), (width, height)) for face in cropped])

@@ -75,11 +75,7 @@ def predict_probabilities(model: Any, faces: np.ndarray) -> np.ndarray:
     Returns:
         float32 (n, n_classes), rows summing to one.
     """
-    return model.predict(_as_input(faces), batch_size=256, verbose=0)
-
-
-def _as_input(faces: np.ndarray) -> np.ndarray:
-    return faces[..., None].astype(np.float32)
+    return model.predict(faces[..., None].astype(np.float32), batch_size=256, verbose=0)
 
 
 def fast_precision() -> str:
@@ -259,15 +255,18 @@ def _fit(
     callbacks: list[Any],
 ) -> None:
     """Train the epochs that are left."""
-    history, done, faces = checkpoint.history, len(checkpoint.history), data.rows.pixels
+    history, faces, validation = checkpoint.history, data.rows.pixels, None
     check_choice("augmentation", settings.augmentation, AUGMENTATIONS)
+    callbacks = [checkpoint.callback(), *callbacks]
     if settings.schedule == "plateau":
-        callbacks.insert(
-            0,
-            import_keras().callbacks.LearningRateScheduler(
-                lambda epoch: plateau_rate(settings.learning_rate, [row["val_loss"] for row in history])
-            ),
-        )
+
+        def rate(epoch: int) -> float:
+            return plateau_rate(settings.learning_rate, [row["val_loss"] for row in history])
+
+        callbacks.insert(1, import_keras().callbacks.LearningRateScheduler(rate))
+    if data.validation is not None:
+        targets = one_hot(data.validation.labels, len(data.validation.class_names))
+        validation = data.validation.pixels[..., None].astype(np.float32), targets
     steps_per_pass = len(faces) // min(settings.batch_size, len(faces))
     batches = training_batches(
         faces,
@@ -276,18 +275,16 @@ def _fit(
         AUGMENTATIONS[settings.augmentation],
         settings.seed,
         epochs=-(-settings.epochs * steps // steps_per_pass),
-        skip=done * steps,
+        skip=len(history) * steps,
     )
-    validation = data.validation
     model.fit(
         batches,
         steps_per_epoch=steps,
-        initial_epoch=done,
+        initial_epoch=len(history),
         epochs=settings.epochs,
-        validation_data=validation
-        and (_as_input(validation.pixels), one_hot(validation.labels, len(validation.class_names))),
+        validation_data=validation,
         validation_batch_size=256,
-        callbacks=[checkpoint.callback(), *callbacks],
+        callbacks=callbacks,
         class_weight=class_weights(data.rows.labels) if settings.balanced else None,
         shuffle=False,  # the batches are shuffled already; Keras warns about True
         verbose=0,

@@ -70,6 +70,11 @@ def output_layer(model: Any) -> Any:
     return last
 
 
+def _softmax(n_classes: int) -> Any:
+    """The last layer; float32, because bfloat16 is too coarse for probabilities."""
+    return import_keras().layers.Dense(n_classes, activation="softmax", dtype="float32")
+
+
 def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> Any:
     """The networks of A and B."""
     keras = import_keras()
@@ -78,26 +83,13 @@ def _wide(name: str, first_kernel: int, n_classes: int, input_shape: Shape) -> A
     def conv(filters: int, size: int) -> Any:
         return layers.Conv2D(filters, size, padding="same", activation="relu")
 
-    return keras.Sequential(
-        [
-            layers.Input(input_shape),
-            layers.Rescaling(1 / 255),
-            conv(32, first_kernel),
-            conv(32, 5),
-            layers.MaxPooling2D(2),
-            conv(32, 3),
-            layers.MaxPooling2D(2),
-            conv(64, 5),
-            layers.MaxPooling2D(2),
-            layers.Flatten(),
-            layers.Dense(2048, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(1024, activation="relu"),
-            layers.Dropout(0.5),
-            layers.Dense(n_classes, activation="softmax", dtype="float32"),
-        ],
-        name=name,
-    )
+    stack = [layers.Input(input_shape), layers.Rescaling(1 / 255), conv(32, first_kernel)]
+    for filters, size in ((32, 5), (32, 3), (64, 5)):
+        stack += [conv(filters, size), layers.MaxPooling2D(2)]
+    stack.append(layers.Flatten())
+    for units in (2048, 1024):
+        stack += [layers.Dense(units, activation="relu"), layers.Dropout(0.5)]
+    return keras.Sequential([*stack, _softmax(n_classes)], name=name)
 
 
 def _network_c(n_classes: int, input_shape: Shape) -> Any:
@@ -111,8 +103,7 @@ def _network_c(n_classes: int, input_shape: Shape) -> Any:
     stack.append(layers.Flatten())
     for _ in range(2):
         stack += [layers.Dense(256, activation="relu"), layers.Dropout(0.3)]
-    stack.append(layers.Dense(n_classes, activation="softmax", dtype="float32"))
-    return keras.Sequential(stack, name="C")
+    return keras.Sequential([*stack, _softmax(n_classes)], name="C")
 
 
 def _network_d(n_classes: int, input_shape: Shape) -> Any:
@@ -130,8 +121,7 @@ def _network_d(n_classes: int, input_shape: Shape) -> Any:
     stack.append(layers.Flatten())
     for units in (256, 512):
         stack += [*block(layers.Dense(units)), layers.Dropout(0.25)]
-    stack.append(layers.Dense(n_classes, activation="softmax", dtype="float32"))
-    return keras.Sequential(stack, name="D")
+    return keras.Sequential([*stack, _softmax(n_classes)], name="D")
 
 
 def _network_e(n_classes: int, input_shape: Shape) -> Any:
@@ -145,8 +135,7 @@ def _network_e(n_classes: int, input_shape: Shape) -> Any:
         x = layers.Conv2D(filters, 3, activation="relu")(x)
         x = layers.Dropout(0.25)(layers.MaxPooling2D(2)(x))
     x = layers.Dense(512, activation="relu")(layers.Flatten()(x))
-    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32")(layers.Dropout(0.5)(x))
-    return keras.Model(inputs, outputs, name="E")
+    return keras.Model(inputs, _softmax(n_classes)(layers.Dropout(0.5)(x)), name="E")
 
 
 def _network_e_small(n_classes: int, input_shape: Shape) -> Any:
@@ -158,8 +147,7 @@ def _network_e_small(n_classes: int, input_shape: Shape) -> Any:
     for filters in (32, 64):
         x = layers.MaxPooling2D(2)(layers.Conv2D(filters, 3, activation="relu")(x))
     x = layers.Dense(128, activation="relu")(layers.Flatten()(x))
-    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32")(x)
-    return keras.Model(inputs, outputs, name="E-small")
+    return keras.Model(inputs, _softmax(n_classes)(x), name="E-small")
 
 
 def _as_64_in_colour(x: Any) -> Any:
@@ -199,8 +187,7 @@ def _residual(name: str, pairs: Sequence[int], n_classes: int, input_shape: Shap
             x = layers.Activation("relu")(conv(x, filters))
             x = layers.Activation("relu")(layers.add([conv(x, filters), shortcut]))
     x = layers.Dropout(0.4)(layers.GlobalAveragePooling2D()(x))
-    outputs = layers.Dense(n_classes, activation="softmax", dtype="float32")(x)
-    return keras.Model(inputs, outputs, name=name)
+    return keras.Model(inputs, _softmax(n_classes)(x), name=name)
 
 
 NETWORKS: dict[str, Callable[[int, Shape], Any]] = {
@@ -229,16 +216,15 @@ def mermaid(model: Any) -> str:
     Returns:
         The text of the chart: one node per layer with its output shape, from top to bottom.
     """
-    number = {layer.name: k for k, layer in enumerate(model.layers)}
-    lines = ["flowchart TD"]
-    for layer in model.layers:
+    lines, number = ["flowchart TD"], {}
+    for k, layer in enumerate(model.layers):
+        number[layer.name] = k
         shape = " × ".join(map(str, layer.output.shape[1:]))
-        lines.append(f'    n{number[layer.name]}["{type(layer).__name__}<br/>{shape}"]')
+        lines.append(f'    n{k}["{type(layer).__name__}<br/>{shape}"]')
     # from the configuration: the layers themselves also know the models that they were used in later
     for layer in read_layers(json.loads(model.to_json())):
-        lines += [
-            f"    n{number[name]} --> n{number[layer.name]}" for name in layer.sources if name in number
-        ]
+        end = number[layer.name]
+        lines += [f"    n{number[name]} --> n{end}" for name in layer.sources if name in number]
     return "\n".join(lines)
 
 

@@ -140,11 +140,8 @@ class TrainingRun:
         bundle = load_bundle(folder)
         made_with, data = bundle.metadata.get("settings", {}), bundle.metadata.get("data", {})
         count = data.get("training_rows", 0) + data.get("held_out_rows", 0)
-        if (
-            known_as(made_with) != name
-            or made_with["seed"] != settings.seed
-            or count != len(self.rows.dataset)
-        ):
+        expected = (name, settings.seed, len(self.rows.dataset))
+        if (known_as(made_with), made_with.get("seed"), count) != expected:
             raise BadInputError(
                 f"{folder} was not made by the recipe {name} with seed {settings.seed} from these rows; remove it"
             )

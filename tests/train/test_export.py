@@ -235,7 +235,7 @@ def test_an_export_into_the_folder_of_another_model(original, tmp_path):
 
 
 def test_faces_to_check_on(original, tmp_path, monkeypatch):
-    monkeypatch.setattr(export.drawn_faces, "__defaults__", (14, 7))
+    monkeypatch.setattr(export, "DRAWN_FACES", 14)
     check = export.check_faces(original)
     assert check.pixels.shape == (14, 48, 48) and check.pixels.dtype == np.uint8
     assert check.labels is None and check.source == "drawn faces"

@@ -159,18 +159,15 @@ def read_layers(content: Mapping[str, Any]) -> list[Layer]:
         BundleError: A layer is used more than once.
     """
     config = content["config"]
-    entries = config if isinstance(config, list) else config["layers"]
     layers: list[Layer] = []
-    for entry in entries:
-        name = _valid_name(entry["config"]["name"])
-        if content["class_name"] == "Sequential":
-            sources = tuple(layer.name for layer in layers[-1:])
-        else:
+    for entry in config if isinstance(config, list) else config["layers"]:
+        name, sources = _valid_name(entry["config"]["name"]), [layer.name for layer in layers[-1:]]
+        if content["class_name"] != "Sequential":
             calls = entry["inbound_nodes"]
             if len(calls) > 1:
                 raise BundleError(f"layer {name!r} is used {len(calls)} times; the import supports one use")
-            sources = tuple(map(_valid_name, _source_names(calls[0]))) if calls else ()
-        layers.append(Layer(entry["class_name"], name, entry["config"], sources))
+            sources = [_valid_name(source) for call in calls for source in _source_names(call)]
+        layers.append(Layer(entry["class_name"], name, entry["config"], tuple(sources)))
     return layers
 
 
@@ -209,17 +206,17 @@ def build_model(architecture: Architecture, scaling: str = "0..255") -> Any:
         raise BundleError(f"the network takes {channels} channels; a face has 1, or 3 that are the same")
     if scaling != "0..255":
         x = keras.layers.Rescaling(*SCALINGS[scaling], name="ferlib_scaling")(x)
+    last = next(layer for layer in architecture.layers if layer.name == architecture.output)
     outputs: dict[str, Any] = {}
     for layer in _sources_first(architecture.layers):
+        taken = [outputs[name] for name in layer.sources] or [x]
+        if layer is last and layer.config.get("activation") == "sigmoid":
+            layer = replace(layer, config=layer.config | {"activation": "linear"})
         if layer.kind == "InputLayer":
             outputs[layer.name] = x
-            continue
-        taken = [outputs[name] for name in layer.sources] or [x]
-        if layer.name == architecture.output and layer.config.get("activation") == "sigmoid":
-            layer = replace(layer, config=layer.config | {"activation": "linear"})
-        outputs[layer.name] = apply_layer(layer, taken, architecture.channels_first)
-    output = outputs[architecture.output]
-    last = next(layer for layer in architecture.layers if layer.name == architecture.output)
+        else:
+            outputs[layer.name] = apply_layer(layer, taken, architecture.channels_first)
+    output = outputs[last.name]
     activation = "softmax" if last.kind == "Softmax" else last.config.get("activation", "linear")
     if len(output.shape) != 2 or output.shape[1] < 2 or activation not in ("softmax", "linear", "sigmoid"):
         raise BundleError(

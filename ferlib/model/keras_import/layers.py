@@ -115,7 +115,10 @@ def _settings(kind: str, layer: Layer, move_axes: bool) -> dict[str, Any]:
         config["kernel_size"] = (config["nb_row"], config["nb_col"])
     settings = {name: config[name] for name in _KEPT[kind] if config.get(name) is not None}
     if "activation" in settings:
-        settings["activation"] = _activation(settings["activation"])
+        name = settings["activation"]
+        settings["activation"] = name = "silu" if name == "swish" else name
+        if name not in ACTIVATIONS:
+            raise ValueError(f"activation {name!r} is not known; known are {', '.join(ACTIVATIONS)}")
     if kind == "ZeroPadding2D":
         settings["padding"] = _padding(settings["padding"])
     elif settings.get("padding", "valid") not in ("valid", "same"):
@@ -128,13 +131,6 @@ def _settings(kind: str, layer: Layer, move_axes: bool) -> dict[str, Any]:
             raise ValueError(f"axes {axes} are not known")
         settings["axis"] = (0, 3, 1, 2)[axes[0]] if move_axes else axes[0]
     return settings
-
-
-def _activation(name: Any) -> str:
-    name = "silu" if name == "swish" else name
-    if name not in ACTIVATIONS:
-        raise ValueError(f"activation {name!r} is not known; known are {', '.join(ACTIVATIONS)}")
-    return name
 
 
 def _padding(padding: Any) -> Any:

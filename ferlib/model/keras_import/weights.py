@@ -98,12 +98,11 @@ _Stored = list[tuple[str, list[np.ndarray]]]  # the name of each layer with its 
 
 def _by_order(root: Any) -> _Stored:
     """Keras 1 and 2: attributes list layers and weights in their order."""
-    stored = []
-    for name in _names(root, "layer_names"):
-        arrays = [np.asarray(root[name][weight]) for weight in _names(root[name], "weight_names")]
-        if arrays:
-            stored.append((name, arrays))
-    return stored
+    names = _names(root, "layer_names")
+    arrays = [
+        [np.asarray(root[name][weight]) for weight in _names(root[name], "weight_names")] for name in names
+    ]
+    return [stored for stored in zip(names, arrays, strict=True) if stored[1]]
 
 
 def _names(group: Any, attribute: str) -> list[str]:
@@ -125,14 +124,12 @@ def _by_class(root: Any, layers: Sequence[Layer]) -> _Stored:
         if len(weights):
             groups[name] = [np.asarray(weights[str(k)]) for k in range(len(weights))]
     count: Counter[str] = Counter()
-    stored = []
+    ordered = []
     for layer in layers:
         base = _snake_case(layer.kind)
-        name = f"{base}_{count[base]}" if count[base] else base
+        ordered.append(f"{base}_{count[base]}" if count[base] else base)
         count[base] += 1
-        if name in groups:
-            stored.append((name, groups.pop(name)))
-    return stored + list(groups.items())
+    return [(name, groups.pop(name)) for name in ordered if name in groups] + list(groups.items())
 
 
 def _snake_case(name: str) -> str:
@@ -143,9 +140,8 @@ def _snake_case(name: str) -> str:
 
 def _must_rotate(backend: str, layers: Sequence[Layer], rebuilt: Mapping[str, Any], path: Path) -> bool:
     """Whether the kernels are Theano's; `backend` is what the caller or the file says."""
-    convolutions = [
-        layer for layer in layers if layer.kind in _CONVOLUTIONS and max(rebuilt[layer.name].kernel_size) > 1
-    ]
+    convolutions = [layer for layer in layers if layer.kind in _CONVOLUTIONS]
+    convolutions = [layer for layer in convolutions if max(rebuilt[layer.name].kernel_size) > 1]
     if not backend and any(layer.config.get("dim_ordering") == "th" for layer in convolutions):
         raise BadInputError(
             f"{path.name} does not say whether its kernels are Theano's, which are rotated by 180°; "
