@@ -7,7 +7,7 @@ import ipywidgets
 from jupyter_bbox_widget import BBoxWidget
 
 from ferlib.annotate.formats.fields import emotion_of
-from ferlib.annotate.session import DONE, EXCLUDED, OPEN, LabelQueue, Region
+from ferlib.annotate.session import DONE, EXCLUDED, OPEN, LabelConflict, LabelQueue, Region
 from ferlib.common.errors import FerlibError
 from ferlib.common.images import encode_jpeg, resize
 
@@ -74,6 +74,9 @@ class Annotator(ipywidgets.VBox):
         """Run a step of the queue, then show the picture it has come to, or what went wrong."""
         try:
             action()
+        except LabelConflict as error:
+            self._show()  # the labels of the other session, so that the next change does not replace them
+            self.state.value = f"<b>Not saved:</b> {html.escape(str(error))}"
         except (OSError, FerlibError) as error:
             self.state.value = f"<b>Not done:</b> {html.escape(str(error))}"
         else:
@@ -122,7 +125,7 @@ class Annotator(ipywidgets.VBox):
         left, top, right, bottom = (round(value / self._scale) for value in edges)
         label = "" if box["label"].endswith(NO_LABEL) else box["label"]
         tags = box.get("tags") or ""
-        tags = tags if label and label == emotion_of(tags.split("|")[0]) else label
+        tags = tags if label and label == emotion_of(tags.split("|")) else label
         return Region((left, top, right - left, bottom - top), label, tags, box.get("guess") or "")
 
     def _first_unlabelled(self) -> int:
