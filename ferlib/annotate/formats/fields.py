@@ -77,10 +77,19 @@ def read_each_file(
     files = sorted(file for file in path.rglob(pattern) if file.is_file())
     if not files:
         raise AnnotationError(f"{path.name}: no {pattern} in this folder")
+    images: set[str] = set()
     for file in files:
+        count = len(records.rows)
         try:
             read_file(file, records)
+            new = {row["image"] for row in records.rows[count:]}
+            if images & new:  # perhaps another folder's picture of the same name
+                raise AnnotationError(
+                    f"{file.name}: a second file for {min(images & new)}; the first is kept"
+                )
+            images |= new
         except AnnotationError as error:
+            del records.rows[count:]
             records.problems.append(f"{error}; left out")
     return records
 

@@ -8,6 +8,7 @@ import pandas as pd
 
 from ferlib.annotate.formats import fields
 from ferlib.annotate.formats.box_csv import number_in
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records, Size
 from ferlib.common.errors import AnnotationError, ImageError
 from ferlib.common.images import SUFFIXES, load_image
@@ -20,8 +21,8 @@ def read_yolo(path: str | os.PathLike, images_folder: str | os.PathLike | None =
 
     The class names are those of the `classes.txt`, `obj.names` or `data.yaml` next to the file or up to three folders
     above. A picture has the name of its label file. It is needed for its size, and is searched below
-    `images_folder`, next to the label file, and in the folder `images` beside `labels`. A line that cannot be used
-    is left out, with a warning.
+    `images_folder`; without one next to the label files and in the folder `images` beside `labels`. A line
+    that cannot be used is left out, with a warning.
 
     See https://docs.ultralytics.com/datasets/detect/.
 
@@ -39,12 +40,12 @@ def read_yolo(path: str | os.PathLike, images_folder: str | os.PathLike | None =
     path = Path(path)
     folder = None if images_folder is None else Path(images_folder)
     names = _read_names(path)
-    pictures = _list_pictures([each for each in (folder, path if path.is_dir() else path.parent) if each])
-    roots = [each for each in (folder,) if each]
+    pictures = _list_pictures(folder or (path if path.is_dir() else path.parent))
 
     def read_file(file: Path, records: Records) -> None:
         if file.name not in ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"):
-            _read_file(file, records, names, _find_picture(file, pictures, path), roots)
+            picture = _find_picture(file, pictures, path)
+            _read_file(file, records, names, picture, folder)
 
     return fields.read_each_file(path, "*.txt", read_file).table()
 
@@ -62,10 +63,11 @@ def is_yolo(text: str) -> bool:
     return len(first) >= 5 and first[0].isdecimal() and all(number_in(word) is not None for word in first)
 
 
-def _read_file(file: Path, records: Records, names: dict[int, str], picture: Path, roots: list[Path]) -> None:
+def _read_file(
+    file: Path, records: Records, names: dict[int, str], picture: Path, folder: Path | None
+) -> None:
     size = _picture_size(picture, file)
-    root = next((each for each in roots if each in picture.parents), picture.parent)
-    image = picture.relative_to(root).as_posix()
+    image = picture.relative_to(folder).as_posix() if folder else recorded_path(picture.resolve().as_posix())
     for place, line in enumerate(fields.read_text(file).splitlines(), start=1):
         if not line.strip():
             continue
@@ -134,36 +136,35 @@ def _yaml_names(text: str) -> dict[int, str]:
     return names
 
 
-def _list_pictures(folders: list[Path]) -> dict[str, list[Path]]:
-    """List the pictures below folders by the stem of their name."""
-    pictures: dict[str, list[Path]] = {}
-    for folder in folders:
-        beside = folder.parent / "images" if folder.name == "labels" else folder
-        for each in dict.fromkeys((folder, beside)):
-            for file in sorted(each.rglob("*")):
-                if file.suffix.lower() in SUFFIXES and file not in pictures.setdefault(file.stem, []):
-                    pictures[file.stem].append(file)
+def _list_pictures(folder: Path) -> dict[str, list[tuple[tuple[str, ...], Path]]]:
+    """List (folders, file) of the pictures below a folder, and beside a folder `labels`, by the stem of their name."""
+    pictures: dict[str, list[tuple[tuple[str, ...], Path]]] = {}
+    for each in (folder, folder.parent / "images") if folder.name == "labels" else (folder,):
+        for file in sorted(each.rglob("*")):
+            if file.suffix.lower() in SUFFIXES:
+                pictures.setdefault(file.stem, []).append((_folders(file, each), file))
     return pictures
 
 
-def _find_picture(file: Path, pictures: dict[str, list[Path]], path: Path) -> Path:
-    """Find the picture of a label file; of several with its name the one in the folder of the same name."""
+def _folders(file: Path, root: Path) -> tuple[str, ...]:
+    """Get the folders of a file that label files and pictures share: `train` of `train/labels/a.txt`."""
+    return tuple(part for part in file.relative_to(root).parts[:-1] if part not in ("labels", "images"))
+
+
+def _find_picture(file: Path, pictures: dict[str, list[tuple[tuple[str, ...], Path]]], path: Path) -> Path:
+    """Find the picture of a label file; of several with its name the one in the folder that corresponds."""
     found = pictures.get(file.stem, [])
-    inside = file.parent.relative_to(path).parts if path.is_dir() else ()
-    folders = tuple("images" if part == "labels" else part for part in inside)
-    for wanted in (folders, inside):
-        fits = [each for each in found if each.parent.parts[len(each.parent.parts) - len(wanted) :] == wanted]
-        fits = fits or found
-        if len(fits) == 1:
-            return fits[0]
     if not found:
         raise AnnotationError(
-            f"{file.name}: no picture of this name, whose size is needed; give the folder of pictures"
+            f"{file.name}: no picture of this name, whose size is needed, in the folder of pictures"
         )
-    names = ", ".join(each.name for each in found[:3])
-    raise AnnotationError(
-        f"{file.name}: {len(found)} pictures have its name ({names}); give folders with one of each"
-    )
+    inside = _folders(file, path if path.is_dir() else path.parent)
+    fits = [picture for folders, picture in found if folders == inside]
+    if len(found) > 1 and len(fits) != 1:
+        raise AnnotationError(
+            f"{file.name}: {len(found)} pictures have its name; give images/ and labels/ the same folders"
+        )
+    return fits[0] if fits else found[0][1]
 
 
 def _picture_size(picture: Path, file: Path) -> Size:
