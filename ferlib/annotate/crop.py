@@ -18,7 +18,7 @@ from PIL import Image
 from ferlib.annotate.formats.fields import emotion_of
 from ferlib.annotate.table import BOX, COLUMNS, NO_FACE, Records, join_pictures
 from ferlib.common.boxes import clamp_box, grow_box, turn_box
-from ferlib.common.errors import AnnotationError, BadInputError, check_choice
+from ferlib.common.errors import AnnotationError, BadInputError, check_choice, logger
 from ferlib.common.files import whole, write_text
 from ferlib.common.images import crop_face, load_image, to_bgr
 from ferlib.common.labels import EIGHT, REST, class_key, label_of, parse_classes
@@ -261,7 +261,11 @@ def _read_sources(folder: Path) -> dict[str, tuple[str, str]]:
     file = folder / "manifest.csv"
     if not file.is_file():
         return {}
-    manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+    try:
+        manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        logger.warning("manifest.csv cannot be read (%s); the faces have no source and licence", error)
+        return {}
     if not {"file", "source", "licence"} <= set(manifest.columns):
         return {}
     return {row.file: (row.source, row.licence) for row in manifest.itertuples() if row.file}

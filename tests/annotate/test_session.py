@@ -434,6 +434,17 @@ def test_a_large_picture_is_shown_smaller_and_its_boxes_stay_true(make, tmp_path
     ]
 
 
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("bad", [{"x": NAN}, {"width": None}, {"height": "9"}, {"y": 1e300}, {"label": 3}])
+def test_a_box_of_the_page_that_is_none_is_refused(make, bad):
+    cell = Annotator(make())
+    box = {"x": 3, "y": 4, "width": 20, "height": 30, "label": NO_LABEL} | bad
+    cell.canvas.bboxes = [*cell.canvas.bboxes, box]
+    assert "Not done" in cell.state.value and not make.labels.exists()
+
+
 # ---- two sessions, other tools, own classes ------------------------------------------------------
 
 
@@ -441,7 +452,7 @@ def test_a_change_of_another_session_is_not_replaced(make, caplog):
     first, second = make(), make()
     first.label(0, "happy")
     before = saved(make)
-    with pytest.raises(LabelConflict, match="a one.png was labelled by another session meanwhile"):
+    with pytest.raises(LabelConflict, match=r"a one\.png was labelled by another session meanwhile"):
         second.label(1, "sad")
     assert saved(make).equals(before)
     assert [region.emotion for region in second.regions] == [region.emotion for region in first.regions]
@@ -449,11 +460,7 @@ def test_a_change_of_another_session_is_not_replaced(make, caplog):
     assert saved(make)["emotion"].tolist()[:2] == ["happy", "sad"]
     with pytest.raises(LabelConflict):
         first.exclude()
-    assert (
-        first.position == 0
-        and first.regions[1].emotion == "sad"
-        and not make().state(PICTURES[0]) == EXCLUDED
-    )
+    assert first.position == 0 and first.regions[1].emotion == "sad" and make().state(PICTURES[0]) != EXCLUDED
 
 
 def test_a_picture_is_opened_as_another_session_left_it(make):

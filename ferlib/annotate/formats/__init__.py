@@ -6,6 +6,7 @@ that cannot be used is left out with a warning of the logger "ferlib"; it never 
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -147,8 +148,9 @@ def _detect_folder(folder: Path) -> str:
     if not any(folder.glob("*-asset.json")) and not any(folder.rglob("*-export.json")):
         if any(folder.rglob("*.xml")):
             return "voc"
-        if any(is_yolo(read_text(file)) for file in sorted(folder.rglob("*.txt"))):
-            return "yolo"
-        if any(file.suffix == ".json" and detect_format(file) == "labelme" for file in folder.iterdir()):
-            return "labelme"
+        for label_format, pattern in (("yolo", "*.txt"), ("labelme", "*.json")):
+            for file in sorted(folder.rglob(pattern)):
+                with suppress(AnnotationError):
+                    if detect_format(file) == label_format:
+                        return label_format
     return "vott"
