@@ -140,6 +140,8 @@ class LabelQueue:
         self._ids = project.ids
         self._entries: dict[str, _Picture] = defaultdict(_Picture)
         self._add_project(project)
+        # once there are label files per picture, VoTT's export is not read any more
+        self._in_export = {row["image"] for row in project.rows if row["image"] not in self._ids}
         if boxes is not None:
             self._propose(boxes)
         self.to_first_open()
@@ -369,11 +371,18 @@ class LabelQueue:
             original = file.with_name(f"{file.name}.original")  # it holds more than we could read
             if not original.exists():
                 shutil.copy2(file, original)
-        table, sizes = make_table(new.rows(name)), {name: new.size}
-        (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: new.notes})
+        for other in self._in_export - {name, *self._ids}:
+            if other in self.pictures:
+                self._write_entry(other, self._entries[other])
+        self._in_export.clear()
+        self._write_entry(name, new)
+        self._entries[name] = new
+
+    def _write_entry(self, name: str, entry: _Picture) -> None:
+        table, sizes = make_table(entry.rows(name)), {name: entry.size}
+        (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: entry.notes})
         self._ids[name] = written.name.removesuffix("-asset.json")
         self._digests[written.name] = _digest(written)
-        self._entries[name] = new
 
     def _file(self, name: str) -> Path:
         return self.annotations_folder / f"{self._ids.get(name) or asset_id(name)}-asset.json"

@@ -155,12 +155,11 @@ class Annotator(ipywidgets.VBox):
         self.canvas.label = NO_LABEL  # so that the same key works again, and a new box starts without a label
 
 
-def _drawn(boxes: object) -> list[dict]:
+def _drawn(boxes: list) -> list[dict]:
     """Check the boxes that the page sent; one that is still being drawn begins without a size, and is left out.
 
     Raises BadInputError for a box that is not four numbers and a label.
     """
-    boxes = boxes if isinstance(boxes, list) else [boxes]
     for box in boxes:
         if not isinstance(box, dict) or not isinstance(box.get("label"), str):
             raise BadInputError(f"the page sent {shorten(box)} instead of a box; reload it")

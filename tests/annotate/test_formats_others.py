@@ -321,6 +321,19 @@ def test_the_ground_truth_of_two_annotators(tmp_path):
         read_boxes(CASES / "coco_abs.json", annotator=1)
 
 
+def test_the_annotator_of_a_short_export(tmp_path):
+    item = {"x": 10, "y": 10, "width": 20, "height": 40, "original_width": 200, "original_height": 100}
+    tasks = [
+        {"id": k, "image": "/x/a.jpg", "annotator": k, "label": [item | {"rectanglelabels": [tag]}]}
+        for k, tag in ((1, "sad"), (2, "happy"))
+    ]
+    file = put(tmp_path / "min.json", tasks)
+    table, problems = captured(read_boxes, file, annotator=2)
+    assert table["emotion"].tolist() == ["happy"] and problems == []
+    with pytest.raises(AnnotationError, match="the annotators are 1, 2"):
+        read_boxes(file, annotator=3)
+
+
 def test_a_face_rectangle_with_a_choice_has_the_emotion_of_the_choice(tmp_path):
     table = read_boxes(CASES / "ls_per_region_choice.json")
     assert rows_of(table, "emotion", "tags") == [["happy", "face|happy"]]

@@ -549,3 +549,14 @@ def test_labels_of_pictures_in_folders_are_not_mixed_up(make, raw, tmp_path):
     (make.labels / "1-asset.json").write_text(json.dumps({"asset": asset, "regions": [region]}))
     queue = make(folder=folder)
     assert queue.finished() == ["sub/b.png"] and queue.image_name == "b.png"
+
+
+def test_the_labels_of_an_export_stay_when_one_picture_is_saved(make):
+    box = {"x": 1, "y": 2, "width": 30, "height": 20, "image_width": 99, "image_height": 99}
+    rows = [{"image": name, "emotion": "sad", **box} for name in PICTURES[1:]]
+    write_vott(make_table(rows), make.labels / "p-export.json")
+    queue = make()
+    assert queue.finished() == list(PICTURES[1:])
+    queue.label(0, "happy")
+    assert make().finished() == list(PICTURES[1:])
+    assert sorted(set(saved(make)["emotion"])) == ["", "happy", "sad"]

@@ -48,13 +48,16 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
         raise AnnotationError(f"{file.name}: not a Label Studio export (no task has 'data')")
     if annotator is not None:
         _check_annotator(tasks, str(annotator), file.name)
+        # JSON-MIN has a task of its own for each person
+        tasks = [task for task in tasks if "data" in task or str(annotator) in _people(task.get("annotator"))]
     images = set()
     for place, task in enumerate(tasks, start=1):
         where, regions = f"{file.name}: task {place}", []
         with records.leave_out_if_bad(where):
             image = _read_recorded_path(task)
             if image in images:
-                raise AnnotationError(f"a second task for {short_name(image)!r}; the first is kept")
+                hint = "" if "data" in task or "annotator" not in task else " (--annotator reads one person's)"
+                raise AnnotationError(f"a second task for {short_name(image)!r}; the first is kept{hint}")
             where += f" ({short_name(image)})"
             regions = _group_by_region(_read_results(task, annotator, where, records))
             images.add(image)
@@ -123,6 +126,7 @@ def _annotations_of(task: dict) -> list[dict] | None:
 def _check_annotator(tasks: list[dict], annotator: str, file_name: str) -> None:
     """Refuse an annotator that the file does not have."""
     people = [_people(each.get("completed_by")) for task in tasks for each in _annotations_of(task) or ()]
+    people += [_people(task["annotator"]) for task in tasks if "data" not in task and "annotator" in task]
     if people and not any(annotator in names for names in people):
         names = ", ".join(dict.fromkeys(each[-1] for each in people))
         raise AnnotationError(f"{file_name}: no annotation by {annotator!r}; the annotators are {names}")
