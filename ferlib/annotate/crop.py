@@ -18,7 +18,7 @@ from PIL import Image
 from ferlib.annotate.formats.fields import emotion_of
 from ferlib.annotate.table import BOX, COLUMNS, NO_FACE, Records, join_pictures
 from ferlib.common.boxes import clamp_box, grow_box, turn_box
-from ferlib.common.errors import AnnotationError, BadInputError, check_choice, logger
+from ferlib.common.errors import AnnotationError, BadInputError, check_choice, logger, warn_each
 from ferlib.common.files import whole, write_text
 from ferlib.common.images import crop_face, load_image, to_bgr
 from ferlib.common.labels import EIGHT, REST, class_key, label_of, parse_classes
@@ -158,7 +158,7 @@ def _choose(table: pd.DataFrame, classes: Sequence[str], all_tags: bool, records
                 without_class[class_key(name)] += 1
         without_class.update([""] if not tags else [])
         chosen[row.image] += found.values()
-    _report_without_class(without_class, classes, records)
+    _report_without_class(without_class, classes)
     return {image: rows for image, rows in chosen.items() if rows}
 
 
@@ -169,13 +169,15 @@ def _decisive(row: Any, classes: Sequence[str]) -> list[str]:
     return [tag for tag in tags if tag in (*EIGHT, REST) or label_of(tag, own) is not None] or tags[:1]
 
 
-def _report_without_class(counts: Counter[str], classes: Sequence[str], records: Records) -> None:
-    """Note the tags that are in no class, one line per tag, the most frequent first."""
+def _report_without_class(counts: Counter[str], classes: Sequence[str]) -> None:
+    """Log the tags that are in no class, one line per tag, the most frequent first."""
+    lines = []
     for tag, count in counts.most_common():
         boxes = "1 box" if count == 1 else f"{count} boxes"
         remedy = f"add it to --classes, or give --names '{tag}={classes[0]}'" if tag else "give them one"
         what = f"tag {tag!r} is in no class of {', '.join(classes)}" if tag else "no tag"
-        records.problems.append(f"{what}: {boxes} left out; {remedy}")
+        lines.append(f"{what}: {boxes} left out; {remedy}")
+    warn_each(lines)  # not among the problems, of which only the first ones are shown
 
 
 def _crop_picture(

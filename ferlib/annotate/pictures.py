@@ -23,6 +23,9 @@ _FRAME = re.compile(r"^(?P<video>.+)#t=(?P<seconds>[0-9.]+)$")
 """VoTT's name of a frame of a video."""
 
 
+_MAX_FOLDERS = 100
+
+
 class RecordedPaths(dict[str, str]):
     """Picture name to recorded path, in `attrs["recorded_paths"]` of a table of boxes; it is never changed."""
 
@@ -84,6 +87,8 @@ def recorded_path(text: str, climbing: bool = False) -> str:
         absolute, path = True, path.partition("/")[2]
     if absolute or path.startswith("/"):
         inside = posixpath.normpath("/" + path.lstrip("/")).lstrip("/")
+        if inside.count("/") > _MAX_FOLDERS:
+            raise AnnotationError(f"picture name with {inside.count('/')} folders, more than {_MAX_FOLDERS}")
         return "/" + clean_image_name(inside)
     return clean_image_name(path)
 
@@ -167,33 +172,36 @@ def find_pictures(paths: Iterable[str], folder: str | os.PathLike) -> dict[str, 
             except OSError as error:
                 found[path] = AnnotationError(f"the picture cannot be opened ({error.strerror})")
     missing = [path for path in paths if path not in found]
-    files = _list_files(folder, missing) if missing else {}
+    files = _list_files(folder, missing) if missing else ({}, {})
+    above = _parts(folder.resolve().as_posix().strip("/"))
     for path in missing:
         try:
-            found[path] = _find(path, files, folder)
+            found[path] = _find(path, files, above)
         except AnnotationError as error:
             found[path] = error
     claims: dict[str, list[str]] = defaultdict(list)
-    for path, match in found.items():
+    best: dict[str, tuple[bool, bool, int]] = {}
+    for match in found.values():
         if isinstance(match, _Match):
+            best[match.name] = max(match.rank, best.get(match.name, match.rank))
+    for path, match in found.items():
+        if isinstance(match, _Match) and match.rank == best[match.name]:
             claims[match.name].append(path)
     result: dict[str, str | AnnotationError] = {}
     for path, match in found.items():
         if isinstance(match, AnnotationError):
             result[path] = match
-            continue
-        ranks = [other.rank for each in claims[match.name] if isinstance(other := found[each], _Match)]
-        if match.rank == max(ranks) and ranks.count(match.rank) == 1:
-            result[path] = match.name
-        elif match.rank == max(ranks):
-            result[path] = AnnotationError(
-                f"{match.name} could be {ranks.count(match.rank)} pictures of the labels "
-                f"({', '.join(claims[match.name][:3])}); keep the folders in which they were labelled"
-            )
-        else:
+        elif match.rank < best[match.name]:
             result[path] = AnnotationError(
                 f"{match.name} is another recorded picture, whose path fits better"
             )
+        elif len(claimed := claims[match.name]) > 1:
+            result[path] = AnnotationError(
+                f"{match.name} could be {len(claimed)} pictures of the labels ({', '.join(claimed[:3])}); "
+                "keep the folders in which they were labelled"
+            )
+        else:
+            result[path] = match.name
     return result
 
 
@@ -214,39 +222,40 @@ def _parts(path: str) -> list[str]:
     return unicodedata.normalize("NFC", path).split("/")
 
 
-def _list_files(folder: Path, paths: Iterable[str]) -> dict[str, list[str]]:
-    """List the files below a folder whose names are asked for: last part to names inside the folder."""
+def _list_files(folder: Path, paths: Iterable[str]) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
+    """List the files below a folder whose names are asked for: by their path inside it, and by its last part."""
     asked = {_parts(form)[-1] for path in paths for _, form in _forms(path)}
-    files: dict[str, list[str]] = defaultdict(list)
+    by_path: dict[str, list[str]] = defaultdict(list)
+    by_last: dict[str, list[str]] = defaultdict(list)
     for root, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in names:
-            if (last := unicodedata.normalize("NFC", name)) in asked:
-                files[last].append((Path(root) / name).relative_to(folder).as_posix())
-    return files
+        for name in sorted(names):
+            if (last := _parts(name)[-1]) in asked:
+                file = (Path(root) / name).relative_to(folder).as_posix()
+                by_path["/".join(_parts(file))].append(file)
+                by_last[last].append(file)
+    return by_path, by_last
 
 
-def _find(path: str, files: dict[str, list[str]], folder: Path) -> _Match:
-    """Find the file of a recorded path that is not simply there."""
-    above = _parts(folder.resolve().as_posix().strip("/"))
+def _find(path: str, files: tuple[dict[str, list[str]], dict[str, list[str]]], above: list[str]) -> _Match:
+    """Find the file of a recorded path that is not simply there; `above` are the parts of the folder's own path."""
+    by_path, by_last = files
+    relative = not path.startswith("/")
     for as_recorded, form in _forms(path):
-        parts, fits = _parts(form), []
-        for name in files.get(parts[-1], []):
-            file = _parts(name)
-            shared = _shared(parts, file)
-            whole = shared == len(parts) and not path.startswith("/")
-            if whole or shared == len(file):
-                fits.append(((shared, shared == len(file)), name))
-        best = max(fits, default=((0, False), ""))[0]
-        names = [name for rank, name in fits if rank == best]
+        parts = _parts(form)
+        names = by_path.get("/".join(parts), [])
+        if not names and relative:
+            names = [name for name in by_last.get(parts[-1], []) if _parts(name)[-len(parts) :] == parts]
+        tails = ("/".join(parts[k:]) for k in range(1, len(parts)))
+        names = names or next((by_path[tail] for tail in tails if tail in by_path), [])
         if len(names) > 1:
             raise AnnotationError(
                 f"{len(names)} pictures fit {form} equally well ({', '.join(sorted(names)[:3])}); "
                 "give --images the folder in which they were labelled"
             )
         if names:
-            inside = _shared(parts, [*above, *_parts(names[0])])
-            return _Match(names[0], (as_recorded, inside == len(parts) and not path.startswith("/"), inside))
+            shared = _shared(parts, [*above, *_parts(names[0])])
+            return _Match(names[0], (as_recorded, relative and shared == len(parts), shared))
     if frame := _FRAME.match(short_name(path)):
         raise AnnotationError(
             f"a frame of the video {frame['video']} at {frame['seconds']} s; "

@@ -1,5 +1,6 @@
 """Which file of the folder a label is joined to: never another picture of the same name."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,8 @@ def test_short_names_hide_the_machine_and_stay_apart():
 
 
 @pytest.mark.parametrize(
-    "path", ["../a.jpg", "sub/../../a.jpg", "..%2fa.jpg", "file:../a.jpg", "", " ", "/", "a\ud83d.jpg"]
+    "path",
+    ["../a.jpg", "sub/../../a.jpg", "..%2fa.jpg", "file:../a.jpg", "", " ", "/", "/x" * 5000, "a\ud83d.jpg"],
 )
 def test_what_is_no_name_in_the_folder_is_refused(path):
     with pytest.raises(AnnotationError):
@@ -143,3 +145,13 @@ def test_two_pictures_of_one_name_keep_their_labels(tmp_path):
         faces, lines = captured(crop_regions, table, folder, tmp_path / "out", SEVEN)
         assert problems == lines == []
         assert faces[["image", "emotion"]].values.tolist() == [["a.jpg", "sad"], [SUB, "fear"]]
+
+
+def test_many_pictures_of_one_name_are_joined_in_time(tmp_path):
+    paths = [f"/home/u/{k}/img.jpg" for k in range(3000)]
+    folder_of(tmp_path, "img.jpg", *(f"{k}/img.jpg" for k in range(300)))
+    begin = time.process_time()
+    found = find_pictures(paths, tmp_path)
+    assert time.process_time() - begin < 2
+    assert [name for name in found.values() if isinstance(name, str)] == [f"{k}/img.jpg" for k in range(300)]
+    assert len(set(short_names(paths).values())) == 3000

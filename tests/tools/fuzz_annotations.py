@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from ferlib.annotate.formats import READERS, read_boxes
+from ferlib.annotate.pictures import find_pictures
 from ferlib.common.errors import FerlibError, logger
 from ferlib.common.images import write_image
 
@@ -200,6 +201,7 @@ def check(file, form, folder, what):
             what
         )
         assert not any(".." in image.split("/") or image.startswith("/") for image in table["image"]), what
+        find_pictures([*table["image"], *table.attrs["recorded_paths"].values()], folder)
     assert time.process_time() - begin < MAX_SECONDS, f"{what}: too slow"
     return outcome
 

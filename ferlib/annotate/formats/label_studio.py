@@ -56,7 +56,9 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
         with records.leave_out_if_bad(where):
             image = _read_recorded_path(task)
             if image in images:
-                hint = "" if "data" in task or "annotator" not in task else " (--annotator reads one person's)"
+                hint = (
+                    "" if "data" in task or "annotator" not in task else " (--annotator reads one person's)"
+                )
                 raise AnnotationError(f"a second task for {short_name(image)!r}; the first is kept{hint}")
             where += f" ({short_name(image)})"
             regions = _group_by_region(_read_results(task, annotator, where, records))
