@@ -3,24 +3,25 @@
 import hashlib
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import cv2
 import numpy as np
 import pandas as pd
 from PIL import Image
 
-from ferlib.annotate.table import BOX, COLUMNS, NO_FACE, Records, clean_image_name
+from ferlib.annotate.formats.fields import emotion_of
+from ferlib.annotate.table import BOX, COLUMNS, NO_FACE, Records, join_pictures
 from ferlib.common.boxes import clamp_box, grow_box, turn_box
-from ferlib.common.errors import AnnotationError, BadInputError, check_choice
+from ferlib.common.errors import AnnotationError, BadInputError, check_choice, logger, warn_each
 from ferlib.common.files import whole, write_text
 from ferlib.common.images import crop_face, load_image, to_bgr
-from ferlib.common.labels import REST, canonical, label_of, parse_classes
+from ferlib.common.labels import EIGHT, REST, class_key, label_of, parse_classes
 
 FACES_COLUMNS = ("face", "image", *BOX, "emotion", "tags", "label", "source", "licence")
 """The columns of faces.csv."""
@@ -48,18 +49,19 @@ def crop_regions(
     picture and the number of its box there (`street.jpg-0.png`). A file of the same name that an earlier
     call did not write is left alone; the face is then called `street.jpg-0+1.png`.
 
-    `faces.csv` lists what this call wrote; faces that only an earlier `faces.csv` lists are removed. A box
-    that cannot be cut out is left out, with a warning. Boxes tagged "not a face" and emotions outside the
-    class set are left out without one.
+    `faces.csv` lists what this call wrote; faces that only an earlier `faces.csv` lists are removed. A picture is
+    found by `ferlib.annotate.pictures.find_pictures`. What cannot be cut out is left out, with a warning: a box,
+    a picture, and a tag that is in no class (one line per tag). Boxes tagged "not a face" are left out without one.
 
     Args:
-        table: A table of boxes (see `ferlib.annotate.table`).
+        table: A table of boxes (see `ferlib.annotate.table`). Tags of other names: see `rename_tags`.
         images_folder: The folder of the pictures, with the crawler's `manifest.csv` if there is one.
         out_folder: The folder for the faces; it is made if it is missing.
         class_names: The class set: its names, or a text that `ferlib.common.labels.parse_classes` takes.
         margin: The share of the box's width and height that is added on each side, 0 or more.
-        tags: `"first"`: a box with several tags gives one face, of its first tag, with a warning.
-            `"all"`: it gives one face for the class of each tag.
+        tags: `"first"`: a box with several tags gives one face, of the first tag that is an emotion or a class (so
+            "face" does not count beside "happy"), with a warning if there are several such tags. `"all"`: it
+            gives one face for the class of each tag.
         workers: How many pictures are processed, and kept in memory, at a time; 1 or more.
 
     Returns:
@@ -78,7 +80,8 @@ def crop_regions(
     if not images_folder.is_dir():
         raise BadInputError(f"{images_folder.name}: there is no such folder of pictures")
     records, earlier = Records(), _read_earlier_faces(out_folder)
-    chosen = _choose(_complete(table), parse_classes(class_names), tags == "all", records)
+    complete = join_pictures(_complete(table), images_folder, records, table.attrs.get("recorded_paths"))
+    chosen = _choose(complete, parse_classes(class_names), tags == "all", records)
 
     # Threads are enough: decoding, resizing and packing are done by libraries that let other threads run.
     work = partial(_crop_picture, images_folder, out_folder, margin, earlier)
@@ -105,29 +108,76 @@ def _complete(table: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"emotion": str, "tags": str})
 
 
+def rename_tags(table: pd.DataFrame, names: Mapping[str, str]) -> pd.DataFrame:
+    """Rename tags of a table of boxes, for example from another language.
+
+    Args:
+        table: A table of boxes (see `ferlib.annotate.table`).
+        names: Old name to new name, as `ferlib.common.labels.parse_names` returns them; case does not count.
+
+    Returns:
+        The table with new `emotion` and `tags`; other tags stay as they are.
+    """
+    new = {old.casefold(): name for old, name in names.items()}
+    tags = [[new.get(class_key(tag).casefold(), tag) for tag in text.split("|")] for text in table["tags"]]
+    emotions = [
+        emotion_of(several) if emotion == emotion_of(old.split("|")) else new.get(emotion.casefold(), emotion)
+        for emotion, old, several in zip(table["emotion"], table["tags"], tags, strict=True)
+    ]
+    return table.assign(emotion=emotions, tags=["|".join(several) for several in tags])
+
+
 def _choose(table: pd.DataFrame, classes: Sequence[str], all_tags: bool, records: Records) -> dict[str, list]:
     """Choose the boxes that have a class: picture to rows of the table, with label and class name."""
     chosen: dict[str, list] = {image: [] for image in table["image"]}
+    without_class: Counter[str] = Counter()
     for row in table.itertuples():
-        where, several = f"region {row.number} of {row.image}", "|" in row.tags
+        where = f"region {row.number} of {row.image}"
         if row.emotion == NO_FACE:
             continue
         if not np.isfinite([row.x, row.y, row.width, row.height]).all():
             box = f"{row.x}, {row.y}, {row.width}, {row.height}"
             records.problems.append(f"{where}: box {box} is not four numbers; left out")
             continue
+        # beside an emotion a word such as "face" is not one of the rest
+        tags = (
+            list(filter(None, row.tags.split("|")))
+            if all_tags and REST not in classes
+            else _decisive(row, classes)
+        )
+        for name in () if all_tags else tags[1:2]:
+            text = row.tags.replace("|", ", ")
+            records.notes.append(f"{where}: several tags ({text}); the label is {tags[0]}, not {name}")
         found: dict[int, Any] = {}
-        for name in row.tags.split("|") if several and all_tags else [row.emotion]:
-            with records.leave_out_if_bad(where):
-                label = None if name == NO_FACE else label_of(name, classes)
-                if label is not None:
-                    own = {"emotion": name if name == REST else canonical(name), "label": label}
-                    found.setdefault(label, row._replace(**own, class_name=classes[label]))
-                if several and not all_tags:
-                    tags = row.tags.replace("|", ", ")
-                    records.notes.append(f"{where}: several tags ({tags}); the first is the label")
+        for name in tags if all_tags else tags[:1]:
+            label = None if name == NO_FACE else label_of(name, classes)
+            if label is not None:
+                own = {"emotion": class_key(name), "label": label, "class_name": classes[label]}
+                found.setdefault(label, row._replace(**own))
+            elif name != NO_FACE:
+                without_class[class_key(name)] += 1
+        without_class.update([""] if not tags else [])
         chosen[row.image] += found.values()
+    _report_without_class(without_class, classes)
     return {image: rows for image, rows in chosen.items() if rows}
+
+
+def _decisive(row: Any, classes: Sequence[str]) -> list[str]:
+    """List the tags of a box that are emotions or classes, else only the first one (as the others are notes)."""
+    tags = list(dict.fromkeys(filter(None, map(class_key, [row.emotion, *row.tags.split("|")]))))
+    own = [name for name in classes if name != REST]
+    return [tag for tag in tags if tag in (*EIGHT, REST) or label_of(tag, own) is not None] or tags[:1]
+
+
+def _report_without_class(counts: Counter[str], classes: Sequence[str]) -> None:
+    """Log the tags that are in no class, one line per tag, the most frequent first."""
+    lines = []
+    for tag, count in counts.most_common():
+        boxes = "1 box" if count == 1 else f"{count} boxes"
+        remedy = f"add it to --classes, or give --names '{tag}={classes[0]}'" if tag else "give them one"
+        what = f"tag {tag!r} is in no class of {', '.join(classes)}" if tag else "no tag"
+        lines.append(f"{what}: {boxes} left out; {remedy}")
+    warn_each(lines)  # not among the problems, of which only the first ones are shown
 
 
 def _crop_picture(
@@ -136,7 +186,8 @@ def _crop_picture(
     """Write the faces of one picture; the result's rows are (picture's file, row of faces.csv without source)."""
     records, first = Records(), chosen[0]
     with records.leave_out_if_bad(first.image, images_folder):
-        file = _find_picture(images_folder, first.image)
+        file = images_folder / first.image
+        _check_inside(file, images_folder)
         image = load_image(file)
         orientation = _find_orientation(file, first, image)
         for row in chosen:
@@ -181,19 +232,13 @@ def face_name(image_name: str, number: int) -> str:
     return f"{text}-{number}.png"
 
 
-def _find_picture(folder: Path, image_name: str) -> Path:
-    """Find a picture's file inside the folder."""
-    clean_image_name(image_name)
-    for name in (image_name, unquote(image_name)):  # some tools keep the name as an address has it
-        file = folder / name.replace("\\", "/")
-        try:
-            if folder.resolve() not in file.resolve().parents:
-                raise AnnotationError("the picture is outside the folder (a link); copy it into it")
-            if file.is_file():
-                return file
-        except OSError as error:
-            raise AnnotationError(f"the picture cannot be opened ({error.strerror})") from error
-    raise AnnotationError("no such picture in the folder; was it renamed or not downloaded?")
+def _check_inside(file: Path, folder: Path) -> None:
+    """Refuse a link that leads out of the folder."""
+    try:
+        if folder.resolve() not in file.resolve().parents:
+            raise AnnotationError("the picture is outside the folder (a link); copy it into it")
+    except (OSError, RuntimeError) as error:
+        raise AnnotationError("the picture cannot be opened (a link that leads nowhere)") from error
 
 
 def _find_orientation(file: Path, row: Any, image: np.ndarray) -> int:
@@ -218,7 +263,11 @@ def _read_sources(folder: Path) -> dict[str, tuple[str, str]]:
     file = folder / "manifest.csv"
     if not file.is_file():
         return {}
-    manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+    try:
+        manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        logger.warning("manifest.csv cannot be read (%s); the faces have no source and licence", error)
+        return {}
     if not {"file", "source", "licence"} <= set(manifest.columns):
         return {}
     return {row.file: (row.source, row.licence) for row in manifest.itertuples() if row.file}

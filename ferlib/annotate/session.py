@@ -3,23 +3,25 @@
 This is the part without a user interface; `ferlib.annotate.widget` is the notebook cell on top of it.
 """
 
+import hashlib
 import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock
 
-from ferlib.annotate.formats.vott import VottProject, read_project, write_vott
-from ferlib.annotate.table import NO_FACE, clean_image_name, make_row, make_table
+from ferlib.annotate.formats.vott import VottProject, asset_id, read_project, write_vott
+from ferlib.annotate.pictures import clean_image_name
+from ferlib.annotate.table import NO_FACE, Records, join_pictures, make_row, make_table
 from ferlib.common.boxes import Box, clamp_box
-from ferlib.common.errors import AnnotationError, BadInputError, ImageError, LabelError, check_choice, logger
+from ferlib.common.errors import AnnotationError, BadInputError, ImageError, check_choice, logger
 from ferlib.common.images import SUFFIXES, crop_face, face_input, load_image
-from ferlib.common.labels import SEVEN, label_of
+from ferlib.common.labels import SEVEN, label_of, parse_classes
 from ferlib.detect.detector import Detector, detect_faces, load_detector
 from ferlib.model.predictor import Predictor
 
@@ -47,12 +49,13 @@ class Region:
 
 @dataclass
 class _Picture:
-    """What is known of one picture; its regions are on disk if `saved`."""
+    """What is known of one picture; its regions are on disk if `saved`, and another tool's if `proposed`."""
 
     regions: list[Region] = field(default_factory=list)
     size: tuple[int, int] = (0, 0)
     notes: dict[str, bool] = field(default_factory=dict)
     saved: bool = False
+    proposed: bool = False
     opened: bool = False
     readable: bool = True
 
@@ -68,12 +71,17 @@ class _Picture:
         return [make_row(name, each.box, each.emotion, each.tags, self.size) for each in self.regions]
 
 
+class LabelConflict(AnnotationError):
+    """A label file was changed by another session; nothing was saved, and the picture has the labels of that file."""
+
+
 class LabelQueue:
     """The pictures of a folder in a row; labels are read from VoTT JSON files and saved to them at once.
 
     A picture without a label file gets the boxes that the detector finds and, with a bundle, a guess for each.
     Pictures and records that cannot be read are left out, with a warning, and are listed in `problems`. A label
-    file with a record that cannot be read is copied to `<file>.original` before it is replaced.
+    file with a record that cannot be read is copied to `<file>.original` before it is replaced. Several sessions may
+    label one folder: a change to a picture that another session has changed meanwhile is refused.
 
     Example:
         >>> queue = LabelQueue("raw", "annotations")
@@ -87,9 +95,11 @@ class LabelQueue:
         images_folder: The folder of the pictures.
         annotations_folder: The folder of the label files, one per picture, with relative paths.
         pictures: The names of the pictures; by default all in the folder, sorted.
-        class_names: The class set.
+        class_names: The class set, as `ferlib.common.labels.parse_classes` takes it; any names.
         detector: A face detector; by default `load_detector()` when it is first needed.
         bundle: A trained network that proposes labels.
+        boxes: A table of boxes (see `ferlib.annotate.table`), such as another tool's that
+            `ferlib.annotate.formats.read_boxes` has read: proposals for the pictures that have no label file.
 
     Attributes:
         pictures: The names of the pictures.
@@ -107,31 +117,57 @@ class LabelQueue:
         images_folder: str | os.PathLike,
         annotations_folder: str | os.PathLike,
         pictures: Sequence[str] | None = None,
-        class_names: Sequence[str] = SEVEN,
+        class_names: str | Sequence[str] = SEVEN,
         detector: Detector | None = None,
         bundle: Predictor | None = None,
+        boxes: pd.DataFrame | None = None,
     ):
         self.images_folder, self.annotations_folder = Path(images_folder), Path(annotations_folder)
-        self.class_names, self.choices = tuple(class_names), (*class_names, NO_FACE)
+        self.class_names = parse_classes(class_names)
+        self.choices = (*self.class_names, NO_FACE)
         names = _list_pictures(self.images_folder) if pictures is None else map(clean_image_name, pictures)
         self.pictures = list(names)
         self.position = 0
         self._detector, self._bundle = detector, bundle
+        # of each label file as this session knows it; taken before reading, so that no change is missed
+        self._digests = {file.name: _digest(file) for file in self.annotations_folder.glob("*-asset.json")}
         try:
-            project = read_project(self.annotations_folder, keep_all=True)
+            project = read_project(self.annotations_folder, True, self.images_folder)
         except AnnotationError:
             project = VottProject()  # no label file yet
         project.warn()
         self.problems = [*project.problems, *project.notes]
         self._ids = project.ids
         self._entries: dict[str, _Picture] = defaultdict(_Picture)
+        self._add_project(project)
+        # once there are label files per picture, VoTT's export is not read any more
+        self._in_export = {row["image"] for row in project.rows if row["image"] not in self._ids}
+        if boxes is not None:
+            self._propose(boxes)
+        self.to_first_open()
+
+    def _add_project(self, project: VottProject) -> None:
+        """Take over what label files hold."""
         for name, notes in project.asset_notes.items():  # a file of ours has notes, even without a region
             self._entries[name] = _Picture(notes=notes, saved=bool(notes))
         for row in make_table(project.rows).itertuples():
             entry = self._entries[row.image]
             entry.regions.append(Region((row.x, row.y, row.width, row.height), row.emotion, row.tags))
             entry.size, entry.saved = (row.image_width, row.image_height), True
-        self.to_first_open()
+
+    def _propose(self, boxes: pd.DataFrame) -> None:
+        """Take over the boxes of another tool for the pictures that have no label file."""
+        records = Records()
+        for row in join_pictures(
+            boxes, self.images_folder, records, boxes.attrs.get("recorded_paths")
+        ).itertuples():
+            entry = self._entries[row.image]
+            if not entry.saved:
+                guess = self._as_choice(row.emotion)
+                entry.regions.append(Region((row.x, row.y, row.width, row.height), guess=guess))
+                entry.proposed = True
+        records.warn()
+        self.problems += records.problems
 
     @property
     def image_name(self) -> str | None:
@@ -206,6 +242,8 @@ class LabelQueue:
         entry = self._entries[name]
         if entry.opened:
             return entry.readable
+        if self._digest_now(name) != self._known_digest(name):
+            entry = self._reload(name)
         entry.opened = True
         try:
             image = load_image(self.images_folder / name)
@@ -215,7 +253,7 @@ class LabelQueue:
             logger.warning(self.problems[-1])
             return False
         entry.size = (image.shape[1], image.shape[0])
-        if not entry.saved:
+        if not entry.saved and not entry.proposed:
             self._detector = self._detector or load_detector()
             entry.regions = [Region(box) for box in sorted(detect_faces(image, self._detector))]
         self._guess(image, entry.regions)
@@ -233,10 +271,8 @@ class LabelQueue:
 
     def _as_choice(self, emotion: str) -> str:
         """Return the class of the set that an emotion belongs to, "" if there is none."""
-        with suppress(LabelError):
-            label = label_of(emotion, self.class_names)
-            return "" if label is None else self.class_names[label]
-        return ""
+        label = label_of(emotion, self.class_names)
+        return "" if label is None else self.class_names[label]
 
     def label(self, number: int, emotion: str) -> None:
         """Give a box of the current picture its label, and save it.
@@ -312,15 +348,62 @@ class LabelQueue:
         """Write the label file of a picture; what is in memory changes only when it is written."""
         notes = {"reviewed": False} | notes  # a file of ours: nothing is proposed again for this picture
         new = replace(self._entries[name], regions=regions, notes=notes, saved=True)
-        file = self.annotations_folder / f"{self._ids.get(name)}-asset.json"
+        try:
+            self.annotations_folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(self.annotations_folder / ".lock", timeout=10):
+                self._write(name, new)
+        except OSError as error:
+            raise BadInputError(
+                f"{self.annotations_folder.name}: the labels of {name} cannot be saved "
+                f"({error.strerror or error}); make room, or name another folder"
+            ) from error
+
+    def _write(self, name: str, new: _Picture) -> None:
+        file = self._file(name)
+        if self._digest_now(name) != self._known_digest(name):
+            self._reload(name)
+            self._open(name)
+            raise LabelConflict(
+                f"{name} was labelled by another session meanwhile; your last change is not saved: "
+                "look at the labels that are there now, and change them if they are wrong"
+            )
         if any(line.startswith(f"{file.name}:") for line in self.problems):
             original = file.with_name(f"{file.name}.original")  # it holds more than we could read
             if not original.exists():
                 shutil.copy2(file, original)
-        table, sizes = make_table(new.rows(name)), {name: new.size}
-        (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: notes})
-        self._ids[name] = written.name.removesuffix("-asset.json")
+        for other in self._in_export - {name, *self._ids}:
+            if other in self.pictures:
+                self._write_entry(other, self._entries[other])
+        self._in_export.clear()
+        self._write_entry(name, new)
         self._entries[name] = new
+
+    def _write_entry(self, name: str, entry: _Picture) -> None:
+        table, sizes = make_table(entry.rows(name)), {name: entry.size}
+        (written,) = write_vott(table, self.annotations_folder, sizes, self._ids, {name: entry.notes})
+        self._ids[name] = written.name.removesuffix("-asset.json")
+        self._digests[written.name] = _digest(written)
+
+    def _file(self, name: str) -> Path:
+        return self.annotations_folder / f"{self._ids.get(name) or asset_id(name)}-asset.json"
+
+    def _known_digest(self, name: str) -> str:
+        return self._digests.get(self._file(name).name, "")
+
+    def _digest_now(self, name: str) -> str:
+        return _digest(self._file(name))
+
+    def _reload(self, name: str) -> _Picture:
+        """Read the label file of a picture again, which another session has changed or removed."""
+        file, project = self._file(name), VottProject()
+        self._digests[file.name] = _digest(file)
+        if file.is_file():
+            project = read_project(file, True, self.images_folder)
+        self._entries[name] = _Picture()
+        project.warn()
+        self.problems += [*project.problems, *project.notes]
+        self._add_project(project)
+        return self._entries[name]
 
     def load_image(self) -> np.ndarray:
         """Load the current picture.
@@ -338,3 +421,11 @@ def _list_pictures(folder: Path) -> list[str]:
         raise BadInputError(f"{folder.name}: there is no such folder of pictures")
     names = [file.relative_to(folder) for file in folder.rglob("*") if file.suffix.lower() in SUFFIXES]
     return sorted(n.as_posix() for n in names if not any(part.startswith(".") for part in n.parts))
+
+
+def _digest(file: Path) -> str:
+    """Return a hash of a file's content; "" if there is no such file."""
+    try:
+        return hashlib.md5(file.read_bytes()).hexdigest()
+    except OSError:
+        return ""

@@ -7,24 +7,23 @@ A `pandas.DataFrame` with one row per box and these columns:
 | `image` | str | the picture's name inside the folder of pictures, with `/` between folders; never outside of it |
 | `x`, `y` | int64 | the box's top left corner, in pixels of the picture as it is shown (turned by EXIF) |
 | `width`, `height` | int64 | the box's sides in pixels, 1 or more |
-| `emotion` | str | the first tag: FER2013's name if it is an emotion, else as it is; "" if there is none |
+| `emotion` | str | the first tag that is an emotion, as FER2013 names it; else the first tag; "" if there is none |
 | `tags` | str | all tags as they were, joined by `|` |
 | `image_width`, `image_height` | int64 | the picture's size when it was labelled; 0 if unknown |
 """
 
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import pandas as pd
 
+from ferlib.annotate.pictures import RecordedPaths, find_pictures, short_names
 from ferlib.common.boxes import Box
-from ferlib.common.errors import AnnotationError, BadInputError, warn_each
+from ferlib.common.errors import BadInputError, warn_each
 
 COLUMNS = ("image", "x", "y", "width", "height", "emotion", "tags", "image_width", "image_height")
 """The columns of a table of boxes; see the module's description."""
@@ -82,10 +81,14 @@ class Records:
         """Log what there is to report, and make a table of boxes.
 
         Returns:
-            The rows as a table of boxes.
+            The rows, whose pictures are recorded paths, as a table of boxes with short names; `attrs["recorded_paths"]`
+            keeps the paths for `ferlib.annotate.crop.crop_regions`.
         """
         self.warn()
-        return make_table(self.rows)
+        names = short_names([row["image"] for row in self.rows])
+        table = make_table(row | {"image": names[row["image"]]} for row in self.rows)
+        table.attrs["recorded_paths"] = RecordedPaths({n: path for path, n in names.items() if n != path})
+        return table
 
 
 def make_table(rows: Iterable[Mapping] = ()) -> pd.DataFrame:
@@ -121,6 +124,33 @@ def make_row(image: str, box: Sequence[int], emotion: str, tags: str, size: Size
     return dict(zip(COLUMNS, (image, *box, emotion, tags, *size), strict=True))
 
 
+def join_pictures(
+    table: pd.DataFrame, folder: Path, records: Records, recorded: Mapping[str, str] | None = None
+) -> pd.DataFrame:
+    """Name the pictures of a table by their files, and leave out the boxes of those that have none.
+
+    Args:
+        table: A table of boxes.
+        folder: The folder of the pictures.
+        records: Where to report the pictures that have no file.
+        recorded: Picture name to recorded path, where they differ.
+
+    Returns:
+        The rows whose picture was found; `image` is the file's name inside the folder.
+    """
+    paths = {image: (recorded or {}).get(image, image) for image in table["image"].unique()}
+    found = find_pictures(paths.values(), folder)
+    files: dict[str, str] = {}
+    for image, path in paths.items():
+        match = found[path]
+        if isinstance(match, str):
+            files[image] = match
+        else:
+            records.problems.append(f"{image}: {match}; left out")
+    table = table[table["image"].isin(files.keys())]
+    return table.assign(image=table["image"].map(files))
+
+
 def boxes_of(table: pd.DataFrame) -> list[Box]:
     """Get the boxes of a table.
 
@@ -146,28 +176,3 @@ def image_sizes_of(table: pd.DataFrame, image_sizes: ImageSizes | None = None) -
     """
     sizes = {row.image: (int(row.image_width), int(row.image_height)) for row in table.itertuples()}
     return sizes | {name: (int(w), int(h)) for name, (w, h) in (image_sizes or {}).items()}
-
-
-def clean_image_name(text: str) -> str:
-    r"""Normalise the name of a picture inside its folder.
-
-    Args:
-        text: The name; `\` is read as `/`.
-
-    Returns:
-        The name with `/` between folders.
-
-    Raises:
-        AnnotationError: The name is empty, leads outside the folder, or cannot be a file name.
-    """
-    name = str(text).replace("\\", "/")
-    for form in (name, unquote(name)):  # `..%2F` is refused as well
-        parts = PurePosixPath(form.replace("\\", "/")).parts
-        if ".." in parts or form.startswith("/") or re.match(r"[A-Za-z]:", form) or "\0" in form:
-            raise AnnotationError(f"picture name {text!r} leads outside the folder; give a name inside it")
-    if name.encode(errors="replace").decode() != name:
-        raise AnnotationError(f"picture name {text!r} has characters that no file name can have")
-    name = str(PurePosixPath(name)) if name.strip() else "."
-    if name == ".":
-        raise AnnotationError(f"picture name {text!r} is empty")
-    return name

@@ -6,9 +6,10 @@ from collections.abc import Callable
 import ipywidgets
 from jupyter_bbox_widget import BBoxWidget
 
-from ferlib.annotate.formats.fields import emotion_of
-from ferlib.annotate.session import DONE, EXCLUDED, OPEN, LabelQueue, Region
-from ferlib.common.errors import FerlibError
+from ferlib.annotate.formats.fields import emotion_of, numbers, shorten
+from ferlib.annotate.session import DONE, EXCLUDED, OPEN, LabelConflict, LabelQueue, Region
+from ferlib.annotate.table import BOX
+from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.common.images import encode_jpeg, resize
 
 NO_LABEL = "?"
@@ -74,6 +75,9 @@ class Annotator(ipywidgets.VBox):
         """Run a step of the queue, then show the picture it has come to, or what went wrong."""
         try:
             action()
+        except LabelConflict as error:
+            self._show()  # the labels of the other session, so that the next change does not replace them
+            self.state.value = f"<b>Not saved:</b> {html.escape(str(error))}"
         except (OSError, FerlibError) as error:
             self.state.value = f"<b>Not done:</b> {html.escape(str(error))}"
         else:
@@ -122,7 +126,7 @@ class Annotator(ipywidgets.VBox):
         left, top, right, bottom = (round(value / self._scale) for value in edges)
         label = "" if box["label"].endswith(NO_LABEL) else box["label"]
         tags = box.get("tags") or ""
-        tags = tags if label and label == emotion_of(tags.split("|")[0]) else label
+        tags = tags if label and label == emotion_of(tags.split("|")) else label
         return Region((left, top, right - left, bottom - top), label, tags, box.get("guess") or "")
 
     def _first_unlabelled(self) -> int:
@@ -132,9 +136,10 @@ class Annotator(ipywidgets.VBox):
         """Save the boxes after one was drawn, moved, named or removed."""
         if self._updating or self.queue.image_name is None:
             return
-        # A box that is still being drawn begins without a size.
-        drawn = [box for box in change["new"] if min(box["width"], box["height"]) >= _MIN_SIDE]
-        self._run(lambda: self.queue.set_regions(list(map(self._from_canvas, drawn))), self._show_progress)
+        self._run(
+            lambda: self.queue.set_regions(list(map(self._from_canvas, _drawn(change["new"])))),
+            self._show_progress,
+        )
 
     def _name_selected(self, change: dict) -> None:
         """Name the selected box after a key was pressed for a class, or the class was clicked."""
@@ -148,3 +153,15 @@ class Annotator(ipywidgets.VBox):
             unlabelled = self._first_unlabelled()
             self.canvas.selected_index = chosen if unlabelled < 0 else unlabelled
         self.canvas.label = NO_LABEL  # so that the same key works again, and a new box starts without a label
+
+
+def _drawn(boxes: list) -> list[dict]:
+    """Check the boxes that the page sent; one that is still being drawn begins without a size, and is left out.
+
+    Raises BadInputError for a box that is not four numbers and a label.
+    """
+    for box in boxes:
+        if not isinstance(box, dict) or not isinstance(box.get("label"), str):
+            raise BadInputError(f"the page sent {shorten(box)} instead of a box; reload it")
+        numbers(box, BOX)
+    return [box for box in boxes if min(box["width"], box["height"]) >= _MIN_SIDE]

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from ferlib import synth
 from ferlib.annotate.agreement import compare_with_truth
 from ferlib.annotate.formats.vott import read_project, read_vott, write_vott
-from ferlib.annotate.session import EXCLUDED, OPEN, UNREADABLE, LabelQueue, Region
+from ferlib.annotate.session import EXCLUDED, OPEN, UNREADABLE, LabelConflict, LabelQueue, Region
 from ferlib.annotate.table import NO_FACE, make_table
 from ferlib.annotate.widget import NO_LABEL, Annotator
 from ferlib.common.boxes import iou
@@ -223,7 +224,7 @@ def test_what_cannot_be_saved_is_not_shown_as_saved(make, tmp_path):
     queue = make(labels=blocked)
     before = queue.regions
     for act in (lambda: queue.label(0, "happy"), queue.exclude, lambda: queue.set_regions([])):
-        with pytest.raises(OSError):
+        with pytest.raises(BadInputError, match="cannot be saved"):
             act()
         assert queue.regions == before and queue.state(PICTURES[0]) == OPEN and queue.position == 0
     cell = Annotator(queue)
@@ -279,7 +280,7 @@ def test_labels_that_vott_left_are_kept_in_their_file(make, raw):
     queue = make(["b.png"])
     assert [m.emotion for m in queue.regions] == ["", "happy"]  # no proposals beside a person's boxes
     queue.label(0, "fear")
-    assert list(make.labels.iterdir()) == [file]
+    assert list(make.labels.glob("*.json")) == [file]
     tags = [region["tags"] for region in json.loads(file.read_text())["regions"]]
     assert tags == [["fear"], ["Happiness", "x"]]
     file.write_text(json.dumps(record | {"regions": [*regions, bad]}))
@@ -431,3 +432,131 @@ def test_a_large_picture_is_shown_smaller_and_its_boxes_stay_true(make, tmp_path
         [1000, 101, 333, 207, "Sadness|x"],
         [0, 0, 100, 100, "fear"],
     ]
+
+
+NAN = float("nan")
+
+
+@pytest.mark.parametrize("bad", [{"x": NAN}, {"width": None}, {"height": "9"}, {"y": 1e300}, {"label": 3}])
+def test_a_box_of_the_page_that_is_none_is_refused(make, bad):
+    cell = Annotator(make())
+    box = {"x": 3, "y": 4, "width": 20, "height": 30, "label": NO_LABEL} | bad
+    cell.canvas.bboxes = [*cell.canvas.bboxes, box]
+    assert "Not done" in cell.state.value and not make.labels.exists()
+
+
+# ---- two sessions, other tools, own classes ------------------------------------------------------
+
+
+def test_a_change_of_another_session_is_not_replaced(make, caplog):
+    first, second = make(), make()
+    first.label(0, "happy")
+    before = saved(make)
+    with pytest.raises(LabelConflict, match=r"a one\.png was labelled by another session meanwhile"):
+        second.label(1, "sad")
+    assert saved(make).equals(before)
+    assert [region.emotion for region in second.regions] == [region.emotion for region in first.regions]
+    second.label(1, "sad")  # now it knows what is there
+    assert saved(make)["emotion"].tolist()[:2] == ["happy", "sad"]
+    with pytest.raises(LabelConflict):
+        first.exclude()
+    assert first.position == 0 and first.regions[1].emotion == "sad" and make().state(PICTURES[0]) != EXCLUDED
+
+
+def test_a_picture_is_opened_as_another_session_left_it(make):
+    first, second = make(), make()
+    second.next()
+    second.label(0, "fear")
+    first.next()
+    assert first.regions == second.regions and first.regions[0].emotion == "fear"
+    first.label(0, "sad")
+    assert saved(make)["emotion"].tolist()[0] == "sad"
+
+
+def test_a_file_that_another_session_removed_is_a_change_too(make):
+    queue = make()
+    queue.label(0, "happy")
+    for file in make.labels.glob("*.json"):
+        file.unlink()
+    with pytest.raises(LabelConflict):
+        queue.label(1, "sad")
+    assert queue.regions[0].emotion == "" and not list(make.labels.glob("*.json"))
+    queue.label(1, "sad")
+    assert saved(make)["emotion"].tolist()[:2] == ["", "sad"]
+
+
+def test_many_writers_at_once_lose_nothing_silently(make):
+    queues = [make(["b.png"]) for _ in range(4)]
+    count = len(queues[0].regions)
+
+    def work(queue):
+        for _ in range(5):
+            try:
+                queue.set_regions([*queue.regions, Region((1, 1, 9, 9), "sad", "sad")])
+                return 1
+            except LabelConflict:
+                continue
+        return 0
+
+    with ThreadPoolExecutor(4) as pool:
+        done = sum(pool.map(work, queues))
+    assert done >= 2 and len(saved(make)) == count + done
+
+
+def test_the_cell_shows_the_labels_of_the_other_session(make):
+    cell, other = Annotator(make()), make()
+    other.label(0, "happy")
+    cell.canvas.selected_index, cell.canvas.label = 1, "sad"
+    assert "Not saved" in cell.state.value and "another session" in cell.state.value
+    assert [box["label"] for box in cell.canvas.bboxes][:2] == ["happy", NO_LABEL]
+    cell.canvas.selected_index, cell.canvas.label = 1, "sad"
+    assert saved(make)["emotion"].tolist()[:2] == ["happy", "sad"]
+
+
+def test_classes_of_any_name(make):
+    queue = make(class_names="Freude,高兴", bundle=Guesser())
+    assert queue.choices == ("Freude", "高兴", NO_FACE) and queue.regions[0].guess == ""
+    queue.label(0, "高兴")
+    again = make(class_names="Freude,高兴")
+    assert again.regions[0].emotion == "高兴" and again.progress()[1]["高兴"] == 1
+
+
+def test_boxes_of_another_tool_are_proposed(make, tmp_path):
+    make.labels.mkdir()
+    box = {"x": 1, "y": 2, "width": 30, "height": 20}
+    rows = [{"image": name, "emotion": "Happiness", **box} for name in (PICTURES[0], "gone.png", PICTURES[1])]
+    write_vott(make_table([rows[2] | {"emotion": "sad"}]), make.labels)
+    queue = make(boxes=make_table(rows))
+    assert queue.regions == [Region((1, 2, 30, 20), guess="happy")] and queue.state(PICTURES[0]) == OPEN
+    assert [line.split(":")[0] for line in queue.problems] == ["gone.png"]
+    queue.confirm()
+    assert sorted(saved(make)["emotion"]) == ["happy", "sad"]
+
+
+def test_labels_of_pictures_in_folders_are_not_mixed_up(make, raw, tmp_path):
+    folder = tmp_path / "pics"
+    (folder / "sub").mkdir(parents=True)
+    for name in ("b.png", "sub/b.png"):
+        shutil.copy(raw / "b.png", folder / name)
+    make.labels.mkdir()
+    asset = {
+        "id": "1",
+        "name": "b.png",
+        "path": "file:/home/u/pics/sub/b.png",
+        "size": {"width": 99, "height": 99},
+    }
+    region = {"tags": ["sad"], "boundingBox": {"left": 1, "top": 1, "width": 15, "height": 15}}
+    (make.labels / "1-asset.json").write_text(json.dumps({"asset": asset, "regions": [region]}))
+    queue = make(folder=folder)
+    assert queue.finished() == ["sub/b.png"] and queue.image_name == "b.png"
+
+
+def test_the_labels_of_an_export_stay_when_one_picture_is_saved(make):
+    box = {"x": 1, "y": 2, "width": 30, "height": 20, "image_width": 99, "image_height": 99}
+    rows = [{"image": name, "emotion": "sad", **box} for name in PICTURES[1:]]
+    write_vott(make_table(rows), make.labels / "p-export.json")
+    queue = make()
+    assert queue.finished() == list(PICTURES[1:])
+    queue.label(0, "happy")
+    assert make().finished() == list(PICTURES[1:])
+    assert sorted(set(saved(make)["emotion"])) == ["", "happy", "sad"]

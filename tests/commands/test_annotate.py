@@ -1,5 +1,7 @@
 """The command `crop`: what was left out is logged before the command ends, well or not."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -38,7 +40,8 @@ def invoke(tmp_path):
 def test_faces_are_cropped_and_what_is_left_out_is_logged(invoke, tmp_path):
     result, lines = invoke("sad", "bored", classes="sad,happy")
     assert result.exit_code == 0 and result.output == f"1 faces in {tmp_path / 'out'}\n"
-    assert len(lines) == 1 and lines[0].startswith("region 1 of a.png: unknown emotion 'bored'")
+    assert len(lines) == 1 and lines[0].startswith("tag 'bored' is in no class of sad, happy: 1 box")
+    assert "--classes" in lines[0] and "--names" in lines[0]
     assert [path.name for path in (tmp_path / "out" / "sad").iterdir()] == ["a.png-0.png"]
 
 
@@ -52,3 +55,30 @@ def test_without_a_face_the_reasons_come_before_the_refusal(invoke):
 def test_bad_options_are_refused(invoke, wrong):
     result, _ = invoke("sad", **wrong)
     assert result.exit_code != 0 and (result.exit_code == 2 or isinstance(result.exception, BadInputError))
+
+
+def test_tags_of_ones_own_become_classes_or_are_renamed(invoke, tmp_path):
+    result, lines = invoke("Freude", "高兴")
+    assert isinstance(result.exception, BadInputError)
+    assert "--classes" in lines[0] and "--names 'Freude=" in lines[0] and len(lines) == 2
+    result, lines = invoke("Freude", "高兴", classes="高兴,Freude")
+    assert result.exit_code == 0 and lines == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["Freude", "faces.csv", "高兴"]
+    result, lines = invoke("Freude", "高兴", names="freude=happy,高兴=happy")
+    assert result.exit_code == 0 and lines == []
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["faces.csv", "happy"]
+
+
+def test_without_lines_above_nothing_points_to_them(invoke):
+    for emotions in ((), ("not a face",)):
+        result, lines = invoke(*emotions)
+        assert isinstance(result.exception, BadInputError) and lines == []
+        assert "lines above" not in str(result.exception) and "no labelled box" in str(result.exception)
+
+
+def test_the_labels_of_one_annotator(tmp_path):
+    cases = Path(__file__).parents[1] / "cases"
+    arguments = ["--annotations", cases / "annotations" / "ls_two.json", "--images", cases / "same_name"]
+    arguments += ["--out", tmp_path, "--annotator", "1"]
+    assert CliRunner().invoke(crop, list(map(str, arguments))).exit_code == 0
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["sad"]

@@ -10,7 +10,8 @@ from urllib.parse import unquote
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import BOX, COLUMNS, ImageSizes, Records, clean_image_name
+from ferlib.annotate.pictures import recorded_path
+from ferlib.annotate.table import BOX, COLUMNS, ImageSizes, Records
 from ferlib.common.errors import AnnotationError
 from ferlib.common.files import write_text
 
@@ -34,7 +35,7 @@ def read_vott_csv(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         AnnotationError: The file is missing or has other columns.
     """
-    records = _read_rows(path, VOTT_COLUMNS, _vott_row)
+    records = read_rows(path, VOTT_COLUMNS, _vott_row)
     rows, records.rows = records.rows, []
     for row in rows:
         if records.rows and all(records.rows[-1][name] == row[name] for name in ("image", *BOX)):
@@ -61,7 +62,7 @@ def read_box_csv(path: str | os.PathLike) -> pd.DataFrame:
     Raises:
         AnnotationError: The file is missing or lacks a column.
     """
-    return _read_rows(path, ("image", *BOX, "emotion"), _box_row).table()
+    return read_rows(path, ("image", *BOX, "emotion"), _box_row).table()
 
 
 def write_box_csv(
@@ -85,36 +86,66 @@ def write_box_csv(
 
 
 def _vott_row(row: Mapping[str, str]) -> dict:
-    left, top, right, bottom = fields.numbers(row, VOTT_COLUMNS[1:5], read=_number_in)
+    left, top, right, bottom = fields.numbers(row, VOTT_COLUMNS[1:5], read=number_in)
     box = (left, top, right - left, bottom - top)
     return fields.box_row(
-        clean_image_name(unquote(row["image"])), (0, 0), box, fields.clean_tags([row["label"]])
+        recorded_path(unquote(row["image"])), (0, 0), box, fields.clean_tags([row["label"]])
     )
 
 
 def _box_row(row: Mapping[str, str]) -> dict:
-    image = clean_image_name(row["image"])
-    size = fields.image_size(*(_number_in(row.get(key) or "0") for key in COLUMNS[-2:])) or (0, 0)
-    box = fields.numbers(row, BOX, read=_number_in)
+    image = recorded_path(row["image"])
+    size = fields.image_size(*(number_in(row.get(key) or "0") for key in COLUMNS[-2:])) or (0, 0)
+    box = fields.numbers(row, BOX, read=number_in)
     emotion = row["emotion"].strip()
     tags = fields.clean_tags(row["tags"].split("|") if row.get("tags") else [emotion])
     found = fields.box_row(image, size, box, tags, untagged="tags" in row and not emotion)
-    return found | {"emotion": fields.emotion_of(row["emotion"])} if emotion else found
+    return found | {"emotion": fields.emotion_of([emotion])} if emotion else found
 
 
-def _read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable[[dict], dict]) -> Records:
-    """Read each row of a CSV, with commas or with the semicolons or tabs that Excel may write."""
+def read_header(text: str) -> tuple[str, str]:
+    """Find the header of a CSV, behind the line `sep=;` that Excel may write.
+
+    Args:
+        text: The content of the file.
+
+    Returns:
+        (the line of the header, the text from the header on).
+    """
+    text = text.lstrip("\r\n")
+    if text[:4].lower() == "sep=":
+        text = text.partition("\n")[2]
+    return text.partition("\n")[0], text
+
+
+def read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable[[dict], dict]) -> Records:
+    """Read each row of a CSV, with commas or with the semicolons or tabs that Excel may write.
+
+    Args:
+        path: The path of the file.
+        columns: The columns that are needed; `file` and `filename` are other names of `image`.
+        read: The function that makes a row of the table of boxes from a row of the file.
+
+    Returns:
+        The rows, and one problem per row that was left out.
+
+    Raises:
+        AnnotationError: The file cannot be read, is no CSV, or lacks a column.
+    """
     file, records = Path(path), Records()
-    text = fields.read_text(file)
-    header = text.lstrip("\n").partition("\n")[0]
+    content = fields.read_text(file)
+    header, text = read_header(content)
+    skipped = content.count("\n") - text.count("\n")
     reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=max(",;\t", key=header.count))
     try:
         names = [name.strip() for name in reader.fieldnames or ()]
-        reader.fieldnames = ["image" if name == "file" and "image" not in names else name for name in names]
+        reader.fieldnames = [
+            "image" if name in ("file", "filename") and "image" not in names else name for name in names
+        ]
         if missing := [name for name in columns if name not in reader.fieldnames]:
             raise AnnotationError(f"{file.name}: not a table of boxes (no column {', '.join(missing)})")
         for row in reader:
-            with records.leave_out_if_bad(f"{file.name}: line {reader.line_num} ({row['image']})"):
+            with records.leave_out_if_bad(f"{file.name}: line {reader.line_num + skipped} ({row['image']})"):
                 if None in row.values():
                     raise AnnotationError("the row is cut off")
                 records.rows.append(read(row))
@@ -123,8 +154,15 @@ def _read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable
     return records
 
 
-def _number_in(text: str | None) -> float | None:
-    """Read the number that a text is."""
+def number_in(text: str | None) -> float | None:
+    """Read the number that a text is.
+
+    Args:
+        text: The text; None for none.
+
+    Returns:
+        The number as `ferlib.annotate.formats.fields.number` reads it; None for any other text.
+    """
     try:
         return fields.number(float(text or ""))
     except ValueError:

@@ -11,7 +11,8 @@ from typing import Any
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import ImageSizes, Records, Size, clean_image_name, image_sizes_of
+from ferlib.annotate.pictures import clean_image_name, recorded_path, short_name
+from ferlib.annotate.table import ImageSizes, Records, Size, image_sizes_of
 from ferlib.common.errors import AnnotationError
 
 
@@ -19,9 +20,10 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
     """Read a COCO file.
 
     `bbox` is [x, y, width, height] in pixels from 0; without it, the bounding box of the `segmentation`
-    polygons is used. The category's name is the emotion, unless the annotation has a list `tags` (as
-    `write_coco` writes it). A record that cannot be used is left out, with a warning; so are crowds
-    (`iscrowd` 1: a group, not a single face).
+    polygons is used. A rectangle that CVAT rotated (`attributes.rotation`) becomes its bounding box. The tags are
+    the category's name and the words in `attributes`, unless the annotation has a list `tags` (as `write_coco`
+    writes it). Ids may be numbers or words: 1, 1.0 and "1" are the same. A record that cannot be used is left
+    out, with a warning; so are crowds (`iscrowd` 1: a group, not a single face).
 
     Args:
         path: The path of the file.
@@ -44,7 +46,9 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
     for place, record in enumerate(content["annotations"], start=1):
         key = _key(record.get("image_id")) if isinstance(record, dict) else ""
         image, size = images.get(key, ("", (0, 0)))
-        with records.leave_out_if_bad(f"{file.name}: annotation {place}" + (f" of {image}" if image else "")):
+        with records.leave_out_if_bad(
+            f"{file.name}: annotation {place}" + (f" of {short_name(image)}" if image else "")
+        ):
             if not isinstance(record, dict):
                 raise AnnotationError("not an annotation")
             if not image:
@@ -56,22 +60,26 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
 
 
 def _key(identity: object) -> str:
-    """Return an id as a key: tools write numbers and words, and 1 is not true."""
-    return repr(identity) if isinstance(identity, (int, str)) and not isinstance(identity, bool) else ""
+    """Return an id as a key: some tools write 1 as 1.0 or "1"; true is none."""
+    if isinstance(identity, float) and identity.is_integer():
+        identity = int(identity)
+    return str(identity) if isinstance(identity, (int, str)) and not isinstance(identity, bool) else ""
 
 
 def _read_images(items: list, file_name: str, records: Records) -> dict[str, tuple[str, Size]]:
-    """Read the pictures: id to (name, (width, height)). Of two entries for one file the first is kept."""
+    """Read the pictures: id to (recorded path, (width, height)). Of two entries for one file the first is kept."""
     images: dict[str, tuple[str, Size]] = {}
     names = set()
     for place, item in enumerate(items, start=1):
         with records.leave_out_if_bad(f"{file_name}: image {place}"):
             if not isinstance(item, dict) or not _key(item.get("id")):
                 raise AnnotationError("has no 'id'")
-            name, key = fields.image_name_from(fields.as_text(item.get("file_name"))), _key(item["id"])
+            name, key = recorded_path(fields.as_text(item.get("file_name"))), _key(item["id"])
             if name in names or key in images:
-                raise AnnotationError(f"a second image named {name!r} or with its id; the first is kept")
-            where = f"{file_name}: {name}"
+                raise AnnotationError(
+                    f"a second image named {short_name(name)!r} or with its id; the first is kept"
+                )
+            where = f"{file_name}: {short_name(name)}"
             size = fields.image_size_or_note(records, where, item.get("width"), item.get("height"))
             images[key] = name, size
             names.add(name)
@@ -84,7 +92,7 @@ def _read_tags(record: dict, names: Mapping[str, str]) -> list[str]:
     identity = record.get("category_id")
     if _key(identity) not in names:
         raise AnnotationError(f"category_id {fields.shorten(identity)} is none of the categories")
-    return fields.clean_tags([names[_key(identity)]])
+    return fields.clean_tags([names[_key(identity)]]) + fields.attribute_tags(record.get("attributes"))
 
 
 def _read_box(record: dict) -> Sequence[float]:
@@ -95,7 +103,9 @@ def _read_box(record: dict) -> Sequence[float]:
         values = [value for value in map(fields.number, box) if value is not None]
         if len(box) != 4 or len(values) != 4:
             raise AnnotationError(f"bbox is {fields.shorten(box)}, not four numbers of pixels")
-        return values
+        attributes = record.get("attributes")
+        rotation = attributes.get("rotation") if isinstance(attributes, dict) else None
+        return fields.rotated_box(values, fields.number(rotation))
     if isinstance(shapes, dict):
         raise AnnotationError("a mask (RLE) without a bbox")
     polygons = [shape for shape in shapes if isinstance(shape, list)] if isinstance(shapes, list) else []

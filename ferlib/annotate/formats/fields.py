@@ -6,21 +6,20 @@ reason; the reader adds the record's place in the file and goes on with the next
 
 import codecs
 import json
+import math
 import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import numpy as np
 
-from ferlib.annotate.table import Records, Size, clean_image_name, make_row
+from ferlib.annotate.table import NO_FACE, Records, Size, make_row
 from ferlib.common.boxes import Box, clamp_box
-from ferlib.common.errors import AnnotationError, LabelError
+from ferlib.common.errors import AnnotationError
 from ferlib.common.files import write_text
-from ferlib.common.labels import canonical
+from ferlib.common.labels import EIGHT, class_key
 
 MAX_SIDE = 1_000_000
 """The longest side of a picture, in pixels, that is believed."""
@@ -45,12 +44,54 @@ def read_text(file: Path) -> str:
         data = file.read_bytes()
     except OSError as error:
         raise AnnotationError(f"{file.name}: cannot be read ({error.strerror})") from error
+    if data.startswith((b"PK\x03\x04", b"\x1f\x8b")):
+        raise AnnotationError(f"{file.name}: a compressed archive; unpack it and give the label file inside")
     utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # Excel's "Unicode text"
     # GB18030 holds GBK, the default of Windows in Chinese.
     for encoding in ("utf-16",) if utf16 else ("utf-8-sig", "gb18030"):
         with suppress(UnicodeDecodeError):
             return data.decode(encoding)
     raise AnnotationError(f"{file.name}: neither UTF-8 nor GBK text; save it as UTF-8")
+
+
+def read_each_file(
+    path: str | os.PathLike, pattern: str, read_file: Callable[[Path, Records], None]
+) -> Records:
+    """Read a file, or each file below a folder; a bad one of many is left out.
+
+    Args:
+        path: The file or folder.
+        pattern: The names of the files in a folder, such as `*.xml`.
+        read_file: The function that reads one file into the records.
+
+    Returns:
+        The rows, the problems and the notes.
+
+    Raises:
+        AnnotationError: The path is missing, has no such file, or is itself a bad one.
+    """
+    path, records = Path(path), Records()
+    if not path.is_dir():
+        read_file(path, records)
+        return records
+    files = sorted(file for file in path.rglob(pattern) if file.is_file())
+    if not files:
+        raise AnnotationError(f"{path.name}: no {pattern} in this folder")
+    images: set[str] = set()
+    for file in files:
+        count = len(records.rows)
+        try:
+            read_file(file, records)
+            new = {row["image"] for row in records.rows[count:]}
+            if images & new:  # perhaps another folder's picture of the same name
+                raise AnnotationError(
+                    f"{file.name}: a second file for {min(images & new)}; the first is kept"
+                )
+            images |= new
+        except AnnotationError as error:
+            del records.rows[count:]
+            records.problems.append(f"{error}; left out")
+    return records
 
 
 def read_json(file: Path) -> Any:
@@ -205,6 +246,37 @@ def bounding_box(points: Sequence) -> tuple[float, float, float, float]:
     return left, top, right - left, bottom - top
 
 
+def rotated_box(box: Sequence[float], degrees: object, centre: bool = True) -> tuple[float, ...]:
+    """Compute the bounding box of a rotated rectangle.
+
+    Args:
+        box: (x, y, width, height) of the rectangle before it is rotated.
+        degrees: The angle, clockwise, as the file has it; without one the box stays as it is.
+        centre: Whether it is rotated around its centre (CVAT), or around its corner x, y (Label Studio).
+
+    Returns:
+        (x, y, width, height), not rounded.
+
+    Raises:
+        AnnotationError: The angle is not a number.
+    """
+    x, y, width, height = box
+    angle = number(0 if degrees is None else degrees)
+    if angle is None:
+        raise AnnotationError(f"rotation is {shorten(degrees)}, not a number of degrees")
+    if angle % 360 == 0:
+        return x, y, width, height
+    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
+    a, b = (x + width / 2, y + height / 2) if centre else (x, y)
+    corners = [
+        (x - a, y - b),
+        (x + width - a, y - b),
+        (x - a, y + height - b),
+        (x + width - a, y + height - b),
+    ]
+    return bounding_box([(a + u * cosine - v * sine, b + u * sine + v * cosine) for u, v in corners])
+
+
 def clean_tags(tags: object) -> list[str]:
     """Clean the tags of a box.
 
@@ -219,14 +291,26 @@ def clean_tags(tags: object) -> list[str]:
     return [" ".join(text.replace("|", "/").split()) for text in texts]
 
 
+def attribute_tags(attributes: object) -> list[str]:
+    """Get the words that a labelling tool keeps as attributes of a box, such as `{"emotion": "happy"}`.
+
+    Args:
+        attributes: The mapping as the file has it; anything else counts as none.
+
+    Returns:
+        The values that are words, as tags.
+    """
+    return clean_tags(list(attributes.values()) if isinstance(attributes, Mapping) else [])
+
+
 def box_row(image: str, size: Size, box: Sequence[float], tags: list[str], untagged: bool = False) -> dict:
     """Make one row of the table of boxes.
 
     Args:
-        image: The name of the picture.
+        image: The recorded path of the picture.
         size: (width, height) of the picture, (0, 0) if unknown.
         box: (x, y, width, height) in pixels, as the file has it; see `whole_box`.
-        tags: The tags of the box; the first one gives the emotion.
+        tags: The tags of the box; the first one that is an emotion gives the emotion.
         untagged: Whether a box may have no tag; its emotion is "".
 
     Returns:
@@ -238,40 +322,21 @@ def box_row(image: str, size: Size, box: Sequence[float], tags: list[str], untag
     box = whole_box(box, size)
     if not tags and not untagged:
         raise AnnotationError("no tag; give it one")
-    return make_row(image, box, emotion_of(tags[0]) if tags else "", "|".join(tags), size)
+    return make_row(image, box, emotion_of(tags), "|".join(tags), size)
 
 
-def emotion_of(tag: str) -> str:
-    """Get the emotion that a tag names.
-
-    Args:
-        tag: The tag, such as "Happiness".
-
-    Returns:
-        FER2013's name ("happy") if the tag is an emotion, else the tag as it is.
-    """
-    try:
-        return canonical(tag)
-    except LabelError:
-        return tag
-
-
-def image_name_from(path: str) -> str:
-    """Get a picture's name from the path or address that a labelling tool wrote on its own machine.
+def emotion_of(tags: Sequence[str]) -> str:
+    """Get the emotion that the tags of a box name.
 
     Args:
-        path: The path or address. Of an absolute path or an address only the last part is used, so that a
-            project may move; a relative path keeps its folders.
+        tags: The tags, such as `["face", "Happiness"]`.
 
     Returns:
-        The name inside the folder of pictures; see `clean_image_name`.
+        The first tag that is an emotion (FER2013's name: "happy") or "not a face"; if there is none, the first tag,
+        and "" without a tag.
     """
-    text = path.replace("\\", "/")
-    address = "://" in text
-    if address:
-        text = unquote(re.split("[?#]", text)[0])
-    absolute = address or text.startswith("/") or text[1:3] == ":/"
-    return clean_image_name(text.rpartition("/")[2] if absolute else text)
+    names = [class_key(tag) for tag in tags]
+    return next((name for name in names if name in EIGHT or name == NO_FACE), names[0] if names else "")
 
 
 def as_text(value: object) -> str:
@@ -295,5 +360,8 @@ def shorten(value: object) -> str:
     Returns:
         Its `repr`, cut to 60 characters.
     """
-    text = repr(value)
+    try:
+        text = repr(value)
+    except RecursionError:
+        text = f"a {type(value).__name__} of great depth"
     return text if len(text) <= 60 else text[:57] + "..."

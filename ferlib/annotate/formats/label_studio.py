@@ -5,11 +5,12 @@ import os
 import re
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 import pandas as pd
 
 from ferlib.annotate.formats import fields
+from ferlib.annotate.pictures import recorded_path, short_name
 from ferlib.annotate.table import Records, Size
 from ferlib.common.errors import AnnotationError
 from ferlib.common.images import SUFFIXES
@@ -23,10 +24,11 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
 
     Percent become pixels by `original_width` and `original_height`; of a turned rectangle, an ellipse or a
     polygon the bounding box is used. Results that share an id (a rectangle and a choice for it) are one
-    region. If several people annotated a task, the first annotation that was not cancelled is read, with a
-    warning. The random prefix that Label Studio puts before the name of an uploaded picture
-    (`/data/upload/1/1a2b3c4d-street.jpg`) is removed. A record that cannot be used is left out, with a
-    warning.
+    region. If several people annotated a task, the one that is marked as ground truth is read, else the first that
+    was not cancelled, with a warning. The random prefix that Label Studio puts before the name of an uploaded
+    picture (`/data/upload/1/1a2b3c4d-street.jpg`) is not part of its name, but a file that has kept it is found.
+    Relations between regions are no regions. A record that cannot be used, a choice for the whole picture, and a
+    task that only a model has labelled (`predictions`) are left out, with a warning.
 
     Args:
         path: The path of the file.
@@ -36,7 +38,7 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
         A table of boxes (see `ferlib.annotate.table`).
 
     Raises:
-        AnnotationError: The file is missing, or is no such export.
+        AnnotationError: The file is missing, is no such export, or nobody in it is the annotator.
     """
     file, records = Path(path), Records()
     tasks = fields.read_json(file)
@@ -44,14 +46,21 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
         raise AnnotationError(f"{file.name}: not a Label Studio export (not a list of tasks)")
     if tasks and not any("data" in task or "image" in task for task in tasks):
         raise AnnotationError(f"{file.name}: not a Label Studio export (no task has 'data')")
+    if annotator is not None:
+        _check_annotator(tasks, str(annotator), file.name)
+        # JSON-MIN has a task of its own for each person
+        tasks = [task for task in tasks if "data" in task or str(annotator) in _people(task.get("annotator"))]
     images = set()
     for place, task in enumerate(tasks, start=1):
         where, regions = f"{file.name}: task {place}", []
         with records.leave_out_if_bad(where):
-            image = _read_image_name(task)
+            image = _read_recorded_path(task)
             if image in images:
-                raise AnnotationError(f"a second task for {image!r}; the first is kept")
-            where += f" ({image})"
+                hint = (
+                    "" if "data" in task or "annotator" not in task else " (--annotator reads one person's)"
+                )
+                raise AnnotationError(f"a second task for {short_name(image)!r}; the first is kept{hint}")
+            where += f" ({short_name(image)})"
             regions = _group_by_region(_read_results(task, annotator, where, records))
             images.add(image)
         for k, parts in enumerate(regions, start=1):
@@ -60,7 +69,7 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
     return records.table()
 
 
-def _read_image_name(task: dict) -> str:
+def _read_recorded_path(task: dict) -> str:
     """Read the picture of a task: `data.image`, else the first value in `data` that looks like a picture."""
     data = task["data"] if isinstance(task.get("data"), dict) else task
     texts = [each for each in (data.get("image"), *data.values()) if isinstance(each, str)]
@@ -68,12 +77,8 @@ def _read_image_name(task: dict) -> str:
     if not texts:
         raise AnnotationError("no picture in its 'data'")
     address = texts[0].replace("\\", "/")
-    if "/local-files/?d=" in address:  # the path under the server's own root
-        return fields.image_name_from("/" + unquote_plus(re.split("[&#]", address.partition("?d=")[2])[0]))
-    name = fields.image_name_from(unquote(address) if address.startswith("/data/") else address)
-    if re.search(r"(^|/)upload/", address):
-        name = re.sub(r"^[0-9a-f]{8}-(?=.)", "", name.rpartition("/")[2])
-    return name
+    address = unquote(address) if address.startswith("/data/upload/") else address
+    return recorded_path("/" + address if address.startswith("upload/") else address)
 
 
 def _read_results(task: dict, annotator: int | str | None, where: str, records: Records) -> list:
@@ -82,26 +87,59 @@ def _read_results(task: dict, annotator: int | str | None, where: str, records: 
         items = [item for value in task.values() if isinstance(value, list) for item in value]
         items = [item for item in items if isinstance(item, dict) and ("x" in item or "points" in item)]
         return [{**item, "value": item} for item in items]
-    annotations = task.get("annotations", task.get("completions"))
-    if not isinstance(annotations, list):
+    annotations = _annotations_of(task)
+    if annotations is None:
         raise AnnotationError("no list of 'annotations'")
-    annotations = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
+    if not annotations and task.get("predictions"):
+        raise AnnotationError(
+            "only predictions of a model, which nobody has confirmed; submit them in the tool"
+        )
+    annotations = [each for each in annotations if not each.get("was_cancelled")]
     if annotator is not None:
         annotations = [each for each in annotations if str(annotator) in _people(each.get("completed_by"))]
-    elif len(annotations) > 1:
-        text = f"{where}: {len(annotations)} annotations; the first is read"
-        records.notes.append(f"{text} (annotator=… asks for another)")
+    annotations.sort(key=lambda each: each.get("ground_truth") is not True)
     if not annotations:
         return []
+    if annotator is None and len(annotations) > 1 and annotations[0].get("ground_truth") is not True:
+        others = [_people(each.get("completed_by"))[-1] for each in annotations[1:]]
+        records.notes.append(
+            f"{where}: {len(annotations)} annotations; the first is read; --annotator {others[0]} reads another"
+        )
     if not isinstance(annotations[0].get("result"), list):
         raise AnnotationError("an annotation without a list of 'result'")
-    return annotations[0]["result"]
+    return _regions_of(annotations[0]["result"], where, records)
+
+
+def _regions_of(results: list, where: str, records: Records) -> list:
+    """Leave out relations between regions; a choice for the whole picture alone is reported."""
+    results = [each for each in results if not (isinstance(each, dict) and each.get("type") == "relation")]
+    if results and all(_is_choice(each) and not _has_shape(each) for each in results):
+        records.problems.append(
+            f"{where}: a choice for the whole picture, without a box around a face; left out"
+        )
+    return results
+
+
+def _annotations_of(task: dict) -> list[dict] | None:
+    annotations = task.get("annotations", task.get("completions"))
+    return [each for each in annotations if isinstance(each, dict)] if isinstance(annotations, list) else None
+
+
+def _check_annotator(tasks: list[dict], annotator: str, file_name: str) -> None:
+    """Refuse an annotator that the file does not have."""
+    people = [_people(each.get("completed_by")) for task in tasks for each in _annotations_of(task) or ()]
+    people += [_people(task["annotator"]) for task in tasks if "data" not in task and "annotator" in task]
+    if people and not any(annotator in names for names in people):
+        names = ", ".join(dict.fromkeys(each[-1] for each in people))
+        raise AnnotationError(f"{file_name}: no annotation by {annotator!r}; the annotators are {names}")
 
 
 def _people(person: object) -> tuple[str, ...]:
     """Return the names under which an annotator is known."""
     names = (person.get("id"), person.get("email")) if isinstance(person, dict) else (person,)
-    return tuple(map(str, names))
+    return tuple(
+        fields.shorten(name) if not isinstance(name, str) else name for name in names if name is not None
+    ) or ("?",)
 
 
 def _group_by_region(results: list) -> list[list]:
@@ -139,7 +177,7 @@ def _read_region(image: str, parts: list) -> dict[str, Any]:
     return fields.box_row(image, size, _read_shape(shape["value"], size), list(dict.fromkeys(tags)))
 
 
-def _read_shape(value: dict, size: Size) -> tuple[float, float, float, float]:
+def _read_shape(value: dict, size: Size) -> tuple[float, ...]:
     """Compute a shape's bounding box (x, y, width, height) in pixels."""
     to_x, to_y = size[0] / 100, size[1] / 100
     if isinstance(value.get("points"), list) and value["points"]:
@@ -151,10 +189,9 @@ def _read_shape(value: dict, size: Size) -> tuple[float, float, float, float]:
     x, y, w, h = x * to_x, y * to_y, w * to_x, h * to_y
     if w <= 0 or h <= 0:
         raise AnnotationError(f"{w:g}×{h:g} pixels, no area")
-    angle = math.radians(fields.number(value.get("rotation", 0)) or 0)
-    cosine, sine = math.cos(angle), math.sin(angle)
-    if ellipse:  # x, y is its middle
-        a, b = math.hypot(w * cosine, h * sine), math.hypot(w * sine, h * cosine)
-        return x - a, y - b, 2 * a, 2 * b
-    corners = [(0, 0), (w, 0), (0, h), (w, h)]  # turned clockwise around the corner x, y
-    return fields.bounding_box([(x + u * cosine - v * sine, y + u * sine + v * cosine) for u, v in corners])
+    if not ellipse:
+        return fields.rotated_box((x, y, w, h), value.get("rotation"), centre=False)
+    angle = math.radians(fields.number(value.get("rotation")) or 0)
+    cosine, sine = math.cos(angle), math.sin(angle)  # x, y is the ellipse's centre
+    a, b = math.hypot(w * cosine, h * sine), math.hypot(w * sine, h * cosine)
+    return x - a, y - b, 2 * a, 2 * b

@@ -12,7 +12,8 @@ from urllib.parse import quote, unquote
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.table import ImageSizes, Records, Size, clean_image_name, image_sizes_of
+from ferlib.annotate.pictures import clean_image_name, find_pictures, recorded_path, short_name, short_names
+from ferlib.annotate.table import ImageSizes, Records, Size, image_sizes_of
 from ferlib.common.errors import AnnotationError
 
 NOTES = ("reviewed", "excluded")
@@ -42,12 +43,13 @@ class VottProject(Records):
             raise AnnotationError("an entry of 'assets' has no 'asset'")
         if asset.get("excluded") is True and not keep_all:
             return
-        name = _read_image_name(asset)
+        path = _read_recorded_path(asset)
+        name = short_name(path)
         if file.name.endswith(_SUFFIX):
-            self.ids.setdefault(name, file.name.removesuffix(_SUFFIX))
-            self.asset_notes.setdefault(name, {key: asset[key] is True for key in NOTES if key in asset})
+            self.ids.setdefault(path, file.name.removesuffix(_SUFFIX))
+            self.asset_notes.setdefault(path, {key: asset[key] is True for key in NOTES if key in asset})
         identity = fields.as_text(asset.get("id")) or file.name
-        if self._first_ids.setdefault(name, identity) != identity:
+        if self._first_ids.setdefault(path, identity) != identity:
             raise AnnotationError(f"a second asset named {name!r}; the first is kept")
         regions = record.get("regions")
         if not isinstance(regions, list):
@@ -59,7 +61,20 @@ class VottProject(Records):
         for k, region in enumerate(regions, start=1):
             with self.leave_out_if_bad(f"{file.name}: region {k} of {name}"):
                 box, tags = _read_box(region), fields.clean_tags(region.get("tags"))
-                self.rows.append(fields.box_row(name, size, box, tags, untagged=keep_all))
+                self.rows.append(fields.box_row(path, size, box, tags, untagged=keep_all))
+
+    def _name_pictures(self, images_folder: Path | None) -> None:
+        """Replace the recorded paths: by the files of a folder, or by short names."""
+        paths = list(dict.fromkeys([*self.asset_notes, *self.ids, *(row["image"] for row in self.rows)]))
+        names = short_names(paths)
+        if images_folder is not None:
+            for path, found in find_pictures(paths, images_folder).items():
+                names[path] = found if isinstance(found, str) else path
+                if isinstance(found, AnnotationError) and "no such picture" not in str(found):
+                    self.problems.append(f"{short_name(path)}: {found}; left out")
+            self.rows = [row | {"image": names[row["image"]]} for row in self.rows]
+        self.ids = {names[path]: identity for path, identity in self.ids.items()}
+        self.asset_notes = {names[path]: notes for path, notes in self.asset_notes.items()}
 
 
 def read_vott(path: str | os.PathLike) -> pd.DataFrame:
@@ -83,12 +98,16 @@ def read_vott(path: str | os.PathLike) -> pd.DataFrame:
     return read_project(path).table()
 
 
-def read_project(path: str | os.PathLike, keep_all: bool = False) -> VottProject:
+def read_project(
+    path: str | os.PathLike, keep_all: bool = False, images_folder: str | os.PathLike | None = None
+) -> VottProject:
     """Read a VoTT project with the ids and notes of its pictures, and log nothing yet.
 
     Args:
         path: The project, as for `read_vott`.
         keep_all: Whether excluded pictures, and boxes without a tag (with an empty emotion), are kept.
+        images_folder: The folder of the pictures, by whose files the pictures are named; see
+            `ferlib.annotate.pictures.find_pictures`. Without it they have short names.
 
     Returns:
         The rows, the problems, the ids and the notes.
@@ -108,6 +127,7 @@ def read_project(path: str | os.PathLike, keep_all: bool = False) -> VottProject
         for asset in assets:
             with project.leave_out_if_bad(file.name):
                 project._add_asset(asset, file, keep_all)
+    project._name_pictures(None if images_folder is None else Path(images_folder))
     return project
 
 
@@ -127,23 +147,32 @@ def _read_assets(file: Path) -> list:
         if isinstance(content.get("asset"), dict):
             return [content]
         if isinstance(content.get("assets"), dict):
-            return list(content["assets"].values())
+            assets = list(content["assets"].values())
+            if assets and all(
+                isinstance(each, dict) and "asset" not in each and "path" in each for each in assets
+            ):
+                raise AnnotationError(
+                    f"{file.name}: VoTT's project file, which has no boxes; give the folder of its *-asset.json files, "
+                    "or export the project as VoTT JSON and give the *-export.json"
+                )
+            return assets
+        if isinstance(content.get("frames"), dict):
+            raise AnnotationError(
+                f"{file.name}: a project of VoTT 1, whose boxes are in pixels of its window; "
+                "export it there as Pascal VOC and give the XML files"
+            )
     raise AnnotationError(f"{file.name}: not a VoTT file (neither 'asset' nor 'assets' in it)")
 
 
-def _read_image_name(asset: dict) -> str:
-    """Read the picture's name. VoTT writes `path` as `file:` and a percent-encoded path on its own machine.
-
-    Of an absolute path only the last part is used; a relative one (as we write it) keeps its folders.
-    """
+def _read_recorded_path(asset: dict) -> str:
+    """Read the picture's recorded path. VoTT writes `path` as `file:` and a percent-encoded path on its own machine."""
     name, path = fields.as_text(asset.get("name")), fields.as_text(asset.get("path"))
-    path = unquote(path[5:]) if path.startswith("file:") else path
-    path = path.replace("\\", "/")
-    last = path.rpartition("/")[2]
+    last = (unquote(path) if path.startswith("file:") else path).replace("\\", "/").rpartition("/")[2]
+    if "://" in path:  # a signed address has its token behind the name
+        last = unquote(re.split(r"\?|#(?!t=)", last)[0])
     if last and (not name or last in (name, unquote(name))):
-        outside = path.startswith("/") or re.match(r"[A-Za-z][A-Za-z0-9+.-]*:", path)
-        name = last if outside else path
-    return clean_image_name(name)
+        return recorded_path(path)
+    return recorded_path(name)
 
 
 def _read_box(region: object) -> Sequence[float]:
@@ -201,8 +230,19 @@ def write_vott(
             "assets": {record["asset"]["id"]: record for record in records},
         }
         return [fields.write_json(path, content)]
-    path.mkdir(parents=True, exist_ok=True)
     return [fields.write_json(path / f"{record['asset']['id']}{_SUFFIX}", record) for record in records]
+
+
+def asset_id(image: str) -> str:
+    """Make the id of a picture that has none.
+
+    Args:
+        image: The name of the picture.
+
+    Returns:
+        32 hexadecimal digits; the name of the label file begins with them.
+    """
+    return hashlib.md5(clean_image_name(image).encode()).hexdigest()
 
 
 def _make_asset(
@@ -210,7 +250,7 @@ def _make_asset(
 ) -> dict[str, Any]:
     """Make VoTT's record of one picture."""
     name = clean_image_name(image)
-    identity = identity or hashlib.md5(name.encode()).hexdigest()
+    identity = identity or asset_id(name)
     if not re.fullmatch(r"[\w.-]+", identity) or identity.startswith("."):
         raise AnnotationError(f"asset id {identity!r} cannot be part of a file name")
     regions = [_make_region(row, f"{identity[:12]}-{k}") for k, row in enumerate(rows)]

@@ -1,0 +1,63 @@
+"""labelme's JSON: one file per picture, with a list of shapes."""
+
+import math
+import os
+from pathlib import Path
+
+import pandas as pd
+
+from ferlib.annotate.formats import fields
+from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.table import Records
+from ferlib.common.errors import AnnotationError
+
+
+def read_labelme(path: str | os.PathLike) -> pd.DataFrame:
+    """Read labelme's files.
+
+    Of a polygon, a circle or any other shape the bounding box is used. The tags are the label and the flags that
+    are set. A record that cannot be used is left out, with a warning.
+
+    See https://github.com/wkentaro/labelme.
+
+    Args:
+        path: A JSON file, or a folder of them.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The path is missing, has no JSON file, or is a file that is not labelme's.
+    """
+    return fields.read_each_file(path, "*.json", _read_file).table()
+
+
+def _read_file(file: Path, records: Records) -> None:
+    content = fields.read_json(file)
+    if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
+        raise AnnotationError(f"{file.name}: not a file of labelme (it has no list 'shapes')")
+    with records.leave_out_if_bad(file.name):
+        image = recorded_path(fields.as_text(content.get("imagePath")), climbing=True)
+        where = f"{file.name}: {short_name(image)}"
+        width, height = content.get("imageWidth"), content.get("imageHeight")
+        size = fields.image_size_or_note(records, where, width, height)
+        for place, shape in enumerate(content["shapes"], start=1):
+            with records.leave_out_if_bad(f"{file.name}: shape {place} of {short_name(image)}"):
+                if not isinstance(shape, dict):
+                    raise AnnotationError("not a shape")
+                flags = shape["flags"] if isinstance(shape.get("flags"), dict) else {}
+                tags = fields.clean_tags(
+                    [shape.get("label"), *(key for key, on in flags.items() if on is True)]
+                )
+                records.rows.append(fields.box_row(image, size, _read_box(shape), tags))
+
+
+def _read_box(shape: dict) -> tuple[float, ...]:
+    points = shape.get("points")
+    if not isinstance(points, list) or not points:
+        raise AnnotationError("no 'points'")
+    if shape.get("shape_type") != "circle":
+        return fields.bounding_box(points)
+    _, _, width, height = fields.bounding_box(points)  # the centre, and a point of the edge
+    radius, (x, y) = math.hypot(width, height), points[0]
+    return x - radius, y - radius, 2 * radius, 2 * radius
