@@ -134,7 +134,7 @@ def check_faces(
     from ferlib.common import images
     from ferlib.dataset import build, splits
 
-    rows = build.read_fer2013(data).with_classes(metadata["class_names"]).part("Training")
+    rows = build.read_data(data).with_classes(metadata["class_names"]).part("Training")
     kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     height, width, _ = metadata["input_shape"]
     faces = np.stack([images.resize(face, (width, height)) for face in kept.pixels])
