@@ -118,14 +118,16 @@ def from_faces(
     """
     table = Path(folder) / "faces.csv"
     rows = _read_table(table)
-    own, place = own_classes({row["emotion"] for row in rows if (row["emotion"] or "").strip()}, table.name)
+    emotions = [(row["emotion"] or "").strip() for row in rows]
+    own, place = own_classes(dict.fromkeys(filter(None, emotions)), table.name)
     faces, labels, problems = [], [], []
-    for number, row in enumerate(rows, start=1):
+    for number, (row, emotion) in enumerate(zip(rows, emotions, strict=True), start=1):
+        if not emotion:
+            problems.append(f"{table.name}: row {number}: no emotion")
+            continue
         try:
-            if row["emotion"] not in place:
-                raise ImageError("no emotion")
             faces.append(images.face_input(images.load_image(table.parent / (row["face"] or ""))))
-            labels.append(place[row["emotion"]])
+            labels.append(place[emotion])
         except ImageError as error:
             problems.append(f"{table.name}: row {number}: {error}")
     leave_out(problems, skip_bad)

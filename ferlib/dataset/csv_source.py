@@ -38,11 +38,12 @@ _KINDS = (
 )
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
     """Read the lines of a CSV that are not empty.
 
     Args:
         path: A CSV, gzipped or not, or a .zip, .tar or .tar.gz with one in it; decided by the content.
+        quiet: Do not log how the file is read.
 
     Yields:
         (number of the line from 1, its bytes in UTF-8).
@@ -54,7 +55,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     try:
         with ExitStack() as stack, path.open("rb") as raw:
             before = os.fstat(raw.fileno())
-            source = _decode(_unpack(path, raw, stack), path)
+            source = _decode(_unpack(path, raw, stack, quiet), path, quiet)
             while line := source(MAX_LINE):
                 if len(line) >= MAX_LINE:
                     raise DatasetError(
@@ -84,16 +85,16 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack) -> io.BufferedReader:
+def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack, quiet: bool) -> io.BufferedReader:
     """The CSV's bytes, out of what it is packed in."""
     start = raw.read(16)
     raw.seek(0)
     if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
-        return io.BufferedReader(_zip_member(path, stack.enter_context(zipfile.ZipFile(raw))))  # type: ignore[arg-type]
+        return io.BufferedReader(_zip_member(path, stack.enter_context(zipfile.ZipFile(raw)), quiet))
     stream = _gunzip(raw)
     head = stream.peek(512)
     if head[257:262] == b"ustar":
-        chosen = _choose(path, [name for name, _ in _tar_members(path, stream)])
+        chosen = _choose(path, [name for name, _ in _tar_members(path, stream)], quiet)
         raw.seek(0)
         stream = _gunzip(raw)
         size = next(size for name, size in _tar_members(path, stream) if name == chosen)
@@ -107,7 +108,7 @@ def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack) -> io.Buffered
 
 def _gunzip(raw: io.BufferedReader) -> io.BufferedReader:
     packed = raw.peek(2)[:2] == b"\x1f\x8b"
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw  # type: ignore[type-var]
+    return io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
 
 
 class _Part(io.RawIOBase):
@@ -152,9 +153,9 @@ def _tar_members(path: Path, stream: io.BufferedReader) -> Iterator[tuple[str, i
             left -= len(data)
 
 
-def _zip_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
+def _zip_member(path: Path, archive: zipfile.ZipFile, quiet: bool) -> zipfile.ZipExtFile:
     sizes = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-    member = sizes[_choose(path, list(sizes))]
+    member = sizes[_choose(path, list(sizes), quiet)]
     if member.flag_bits & 1:
         raise DatasetError(f"{path.name}: it is protected by a password; unpack it first")
     if member.file_size > MAX_UNPACKED:
@@ -162,15 +163,16 @@ def _zip_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
     return archive.open(member)  # type: ignore[return-value]
 
 
-def _choose(path: Path, members: Sequence[str]) -> str:
+def _choose(path: Path, members: Sequence[str], quiet: bool) -> str:
     """The CSV of faces among the files of an archive."""
     tables = [name for name in members if name.lower().endswith(".csv") and not name.startswith("__MACOSX")]
-    for wanted in (*CSV_NAMES, "train.csv"):
-        for name in tables:
-            if name.rpartition("/")[2].lower() == wanted:
-                return name
-    if len(tables) == 1:
-        return tables[0]
+    for wanted in (*CSV_NAMES, "train.csv", None):
+        named = [name for name in tables if name.rpartition("/")[2].lower() == wanted]
+        found = named or (tables if wanted is None and len(tables) == 1 else [])
+        if found:
+            if not quiet:
+                logger.warning("%s: %s in it is read", path.name, found[0])
+            return found[0]
     if tables:
         raise DatasetError(
             f"{path.name}: holds {len(tables)} CSVs ({', '.join(tables[:5])}); unpack it and name one"
@@ -184,7 +186,7 @@ def _choose(path: Path, members: Sequence[str]) -> str:
     raise DatasetError(f"{path.name}: an archive with {what}")
 
 
-def _decode(stream: io.BufferedReader, path: Path) -> Callable[[int], bytes]:
+def _decode(stream: io.BufferedReader, path: Path, quiet: bool) -> Callable[[int], bytes]:
     """A function that reads a line of at most so many characters as UTF-8."""
     start = stream.peek(64)[:64]
     encoding = None
@@ -196,6 +198,7 @@ def _decode(stream: io.BufferedReader, path: Path) -> Callable[[int], bytes]:
         encoding = "utf-16-be"
     if encoding is None:
         return stream.readline
-    logger.warning("%s: read as UTF-16 text", path.name)
+    if not quiet:
+        logger.warning("%s: read as UTF-16 text", path.name)
     text = io.TextIOWrapper(stream, encoding=encoding, newline="\n")
     return lambda limit: text.readline(limit).encode()

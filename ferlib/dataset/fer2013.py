@@ -77,12 +77,12 @@ def read_fer2013(
 
 
 def _read(path: Path, class_names: Sequence[str] | None, skip_bad: bool, quiet: bool) -> Dataset:
-    lines = read_lines(path)
+    lines = read_lines(path, quiet)
     form = _read_header(path, lines, quiet)
     rows = _Rows(form, path.name)
     while (skip_bad or not rows.problems) and (batch := list(islice(lines, _BATCH_ROWS))):
         rows.add(batch)
-    names = file_classes(path, class_names, None)
+    names = _classes_beside(path, class_names)
     labels, names = _parse_labels(rows, names)
     rows.log()
     leave_out(rows.report(), skip_bad)
@@ -107,7 +107,7 @@ def has_usage(path: str | os.PathLike) -> bool:
     Raises:
         DatasetError: The file cannot be read, or its header lacks another column.
     """
-    return "usage" in _read_header(Path(path), read_lines(Path(path)), quiet=True).columns
+    return "usage" in _read_header(Path(path), read_lines(Path(path), quiet=True), quiet=True).columns
 
 
 def read_split(path: str | os.PathLike) -> Dataset:
@@ -152,28 +152,30 @@ def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = 
         out.close()
 
 
-def file_classes(
-    path: str | os.PathLike, expected: Sequence[str] | None = None, default: tuple[str, ...] | None = SEVEN
-) -> tuple[str, ...] | None:
+def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None) -> tuple[str, ...]:
     """Find the names of a CSV's labels in `classes.json` in its folder.
 
     Args:
         path: The CSV.
         expected: The classes that the caller expects.
-        default: The result where there is no such file and nothing is expected.
 
     Returns:
         The names in `classes.json`, `{"class_names": ["angry", …]}` or the list alone; without that
-        file `expected`, else `default`.
+        file `expected`, else FER2013's seven.
 
     Raises:
         DatasetError: `classes.json` cannot be read, or has other classes than expected.
     """
-    beside = Path(path).parent / "classes.json"
-    where = f"{beside.name} beside {Path(path).name}"
+    return _classes_beside(Path(path), expected) or SEVEN
+
+
+def _classes_beside(path: Path, expected: Sequence[str] | None) -> tuple[str, ...] | None:
+    """As `file_classes`; None where nothing names the classes."""
+    beside = path.parent / "classes.json"
+    where = f"{beside.name} beside {path.name}"
     expected = None if expected is None else tuple(expected)
     if not beside.is_file():
-        return expected or default
+        return expected
     try:
         content = json.loads(beside.read_text("utf-8-sig"))
         names = parse_classes(content["class_names"] if isinstance(content, dict) else content)
@@ -325,7 +327,7 @@ def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], quiet: bool = F
             hint = "; Kaggle's test.csv has no labels" * (names == ["pixels"])
             raise DatasetError(f"{path.name}: the header {_short(header)} {state} {name!r}; {advice}{hint}")
     usage = _usage_of(path)
-    if not quiet and separator != ",":
+    if not quiet and (named or separator != ","):
         logger.warning("%s: columns separated by %r", path.name, separator)
     if not quiet and "usage" not in names:
         logger.warning("%s: no column Usage; all rows are %s", path.name, usage)
@@ -427,14 +429,18 @@ def _parse_labels(rows: _Rows, names: tuple[str, ...] | None) -> tuple[np.ndarra
 def _named_labels(
     texts: list[str], names: tuple[str, ...] | None, rows: _Rows
 ) -> tuple[tuple[str, ...], dict[str, int | str]]:
-    classes, of_text = own_classes(texts, rows.name) if names is None else (names, {})
-    if names is not None:
+    of_text: dict[str, int | str] = {}
+    if names is None:
+        classes, place = own_classes(texts, rows.name)
+        of_text.update(place)
+    else:
+        classes = names
         by_key = {name.casefold(): label for label, name in enumerate(names)}
         for text in texts:
-            reason = f"label {_short(text)} is none of {', '.join(names)}"
-            of_text[text] = by_key.get(class_key(text).casefold(), reason)
+            label = by_key.get(class_key(text).casefold())
+            of_text[text] = f"label {_short(text)} is none of {', '.join(names)}" if label is None else label
     logger.warning("%s: its labels are names, read as the classes %s", rows.name, ", ".join(classes))
-    return classes, dict(of_text)
+    return classes, of_text
 
 
 def _numbered_labels(

@@ -110,16 +110,15 @@ def read_folders(
 
 
 def _root(folder: Path) -> Path:
-    """The folder of the parts: an unpacked archive often has one folder around them."""
+    """The folder of the parts: an unpacked archive often has folders around them."""
+    inner = folder
     for _ in range(3):
-        inside = _subfolders(folder)
-        if (
-            len(inside) != 1
-            or _usage_of(inside[0])
-            or not any(_usage_of(sub) for sub in _subfolders(inside[0]))
-        ):
+        inside = _subfolders(inner)
+        if any(_usage_of(part) for part in inside):
+            return inner
+        if len(inside) != 1:
             return folder
-        folder = inside[0]
+        inner = inside[0]
     return folder
 
 

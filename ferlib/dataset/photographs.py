@@ -14,8 +14,9 @@ from ferlib.detect.detector import Detector, default_detector, detect_faces
 FACE_SIDE = 128
 """Pictures whose longer side has at most this many pixels are taken as faces that are already cut out."""
 
-SQUARE = 1.5
-"""Longer side per shorter side up to which a face counts as square; detectors draw boxes up to 1.4."""
+SQUARE = 1.2
+"""Longer side per shorter side up to which a face counts as square. Detectors draw squares, but a face at the border of
+a picture is cut off."""
 
 _LONGEST = 1280  # pixels of the longer side that the detector sees
 _KINDS = {
