@@ -39,10 +39,11 @@ bench: $(READY)
 	$(BIN)/python tests/tools/bench_litert.py
 	$(BIN)/python tests/tools/bench_live.py
 
-# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads.
+# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads, 3,000 mutated data sets.
 soak: $(READY)
 	$(BIN)/python tests/tools/bench_live.py soak
 	$(BIN)/python tests/tools/soak_server.py
+	$(BIN)/python tests/tools/fuzz_datasets.py
 
 clean:
 	rm -rf data/work models/work

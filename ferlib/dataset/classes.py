@@ -39,14 +39,14 @@ def own_classes(texts: Iterable[str], where: str) -> tuple[tuple[str, ...], dict
     try:
         names = parse_classes(classes) if len(classes) > 1 else parse_classes([*classes, "another"])[:1]
     except LabelError as error:
-        raise DatasetError(f"{where}: {error}") from error
+        raise DatasetError(f"{where}: {str(error)[:300]}") from error
     place = {name.casefold(): label for label, name in enumerate(classes)}
     return names, {text: place[key.casefold()] for text, key in keys.items()}
 
 
 def _refuse_same(where: str, one: str, two: str) -> None:
     raise DatasetError(
-        f"{where}: the classes {one!r} and {two!r} differ only by case or blanks; rename one of them"
+        f"{where}: the classes {one[:60]!r} and {two[:60]!r} differ only by case or blanks; rename one of them"
     )
 
 

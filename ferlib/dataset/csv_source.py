@@ -75,7 +75,7 @@ def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
     except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError) as error:
         what = "zip archive" if isinstance(error, (zipfile.BadZipFile, NotImplementedError)) else "gzip file"
         raise DatasetError(
-            f"{path.name}: the {what} is cut off or damaged in line {number} ({error}); get it again"
+            f"{path.name}: the {what} is cut off or damaged in line {number} ({str(error)[:100]}); get it again"
         ) from error
     except UnicodeError as error:
         raise DatasetError(

@@ -12,7 +12,6 @@ read again row by row, so that each bad row is named with its number and the rea
 import csv
 import gzip
 import json
-import math
 import os
 import re
 from collections import Counter
@@ -27,26 +26,12 @@ import pandas as pd
 
 from ferlib.common.errors import DatasetError, LabelError, logger
 from ferlib.common.files import whole
-from ferlib.common.labels import SEVEN, class_key, parse_classes
-from ferlib.dataset.classes import own_classes
+from ferlib.common.labels import SEVEN, parse_classes
 from ferlib.dataset.csv_source import read_lines
-from ferlib.dataset.splits import PIXELS, SIDE, USAGES, Dataset, leave_out
+from ferlib.dataset.csv_values import DECIMAL, LIST, SPELLINGS, parse_cell, parse_labels, parse_pixels, short
+from ferlib.dataset.splits import SIDE, USAGES, Dataset, leave_out
 
 _BATCH_ROWS = 128  # fewer rows cost more calls of pandas, more rows do not fit into a core's cache
-
-EXCEL_CELL = 32_767
-"""Characters that a cell of Excel can have: it cuts off what is longer."""
-
-
-SPELLINGS = {
-    **{usage.lower(): usage for usage in USAGES},
-    "train": USAGES[0],
-    "val": USAGES[1],
-    "valid": USAGES[1],
-    "validation": USAGES[1],
-    "test": USAGES[2],
-}
-"""Values of the column Usage that are understood, in lower case."""
 
 
 def read_fer2013(
@@ -83,7 +68,12 @@ def _read(path: Path, class_names: Sequence[str] | None, skip_bad: bool, quiet: 
     while (skip_bad or not rows.problems) and (batch := list(islice(lines, _BATCH_ROWS))):
         rows.add(batch)
     names = _classes_beside(path, class_names)
-    labels, names = _parse_labels(rows, names)
+    labels, names, reasons = parse_labels(rows.labels, names, path.name)
+    rows.problems += [
+        (*place, reasons[text.strip()])
+        for place, text, label in zip(rows.places, rows.labels, labels, strict=True)
+        if label < 0
+    ]
     rows.log()
     leave_out(rows.report(), skip_bad)
     good = labels >= 0
@@ -228,16 +218,22 @@ class _Rows:
 
     def _add_batch(self, lines: list[bytes]) -> bool:
         """Many rows at once; False where any of them is not in the usual form."""
-        text, separator = b"".join(lines), self.form.separator
-        if b'"' in text or any(
-            line.count(separator.encode()) != len(self.form.columns) - 1 for line in lines
-        ):
+        separator, columns = self.form.separator, self.form.columns
+        text = b"".join(lines)
+        if b'"' in text:
+            mark = separator.encode()
+            for line in lines:  # quotes around fields only
+                padded = mark + line.rstrip(b"\r\n") + mark
+                if b'"' in padded.replace(mark + b'"', mark).replace(b'"' + mark, mark):
+                    return False
+        elif any(line.count(separator.encode()) != len(columns) - 1 for line in lines):
             return False
         try:
             table = pd.read_csv(BytesIO(text), header=None, dtype=str, na_filter=False, sep=separator)
-        except ValueError:  # not UTF-8
+        except ValueError:  # not UTF-8, or an open quote
             return False
-        if len(table) != len(lines):  # a lone \r ends a line for pandas
+        # a lone \r ends a line for pandas, and what a short line lacks is not a number
+        if table.shape != (len(lines), len(columns)) or table.isna().to_numpy().any():
             return False
         table.columns = self.form.columns
         usage = np.full(len(table), self.form.usage)
@@ -246,9 +242,16 @@ class _Rows:
             if found.isna().any():
                 return False
             usage = found.to_numpy(str)
-        pixels = _parse_pixels(table["pixels"].tolist())
+        fields, note = table["pixels"].tolist(), ""
+        if all(field[:1] == "[" and field[-1:] == "]" for field in fields):
+            fields, note = [" ".join(field[1:-1].replace(",", " ").split()) for field in fields], LIST
+        elif all("." in field for field in fields):
+            fields, note = [re.sub(r"\.0+(?![0-9])", "", field) for field in fields], DECIMAL
+        pixels = parse_pixels(fields)
         if pixels is None:
             return False
+        if note:
+            self.notes[note] += len(fields)
         if "usage" in table:
             self._note_usage(table["usage"][table["usage"].to_numpy(str) != usage])
         self.pixels.append(pixels)
@@ -271,8 +274,8 @@ class _Rows:
         usage = row.get("usage", self.form.usage)
         meant = SPELLINGS.get(usage.strip().lower())
         if meant is None:
-            raise ValueError(f"unknown Usage {_short(usage.strip())}; known are {', '.join(USAGES)}")
-        pixels, note = _parse_cell(row["pixels"])
+            raise ValueError(f"unknown Usage {short(usage.strip())}; known are {', '.join(USAGES)}")
+        pixels, note = parse_cell(row["pixels"])
         if note:
             self.notes[note] += 1
         if usage != meant:
@@ -284,9 +287,7 @@ class _Rows:
     def _note_usage(self, values: Iterable[str]) -> None:
         for value in values:
             if value.strip() not in USAGES:
-                self.notes[
-                    f"Usage {_short(value.strip())} is read as {SPELLINGS[value.strip().lower()]}"
-                ] += 1
+                self.notes[f"Usage {short(value.strip())} is read as {SPELLINGS[value.strip().lower()]}"] += 1
 
     def log(self) -> None:
         """One line per kind of value that was not in the usual form."""
@@ -325,7 +326,7 @@ def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], quiet: bool = F
         if count > 1 or (count == 0 and name != "Usage"):
             state = "has twice the column" if count else "has no column"
             hint = "; Kaggle's test.csv has no labels" * (names == ["pixels"])
-            raise DatasetError(f"{path.name}: the header {_short(header)} {state} {name!r}; {advice}{hint}")
+            raise DatasetError(f"{path.name}: the header {short(header)} {state} {name!r}; {advice}{hint}")
     usage = _usage_of(path)
     if not quiet and (named or separator != ","):
         logger.warning("%s: columns separated by %r", path.name, separator)
@@ -349,140 +350,3 @@ def _column_names(header: str, separator: str) -> list[str]:
     except csv.Error:  # a lone \r, or one endless field
         names = [header]
     return [name.strip().lower() for name in names]
-
-
-def _parse_pixels(fields: list[str]) -> np.ndarray | None:
-    """Pixel fields as uint8 (n, 2304), or None where any is not in the usual form.
-
-    The usual form: 2304 numbers of one to three digits up to 255, with one space between two.
-    """
-    text = f"  {' '.join(fields)} ".encode()
-    if any(field.count(" ") != PIXELS - 1 for field in fields) or text.translate(None, b"0123456789 "):
-        return None
-    characters = np.frombuffer(text, np.uint8)
-    spaces = np.flatnonzero(characters == ord(" "))[1:]
-    ends, lengths = spaces[1:], np.diff(spaces) - 1  # of each number: the space after it, its digits
-    if lengths.min() < 1 or lengths.max() > 3:
-        return None
-    digits = characters & 15  # "0" to "9" are 0x30 to 0x39; a space is 0x20 and counts as 0
-    ones, tens, hundreds = (digits.take(ends - place) for place in (1, 2, 3))
-    hundreds *= lengths == 3  # else it is a digit of the number before
-    values = np.uint16(100) * hundreds + (tens * 10 + ones)
-    return None if values.max() > 255 else values.astype(np.uint8).reshape(-1, PIXELS)
-
-
-def _parse_cell(text: str) -> tuple[np.ndarray, str]:
-    """The pixels of one row in any form that is accepted, (1, 2304), and a note on the form. ValueError: the reason."""
-    inner, note = text.strip(), ""
-    if inner.startswith("[") and inner.endswith("]"):
-        inner, note = inner[1:-1].replace(",", " "), "pixels in brackets are read as a list"
-    numbers = inner.split()
-    if len(numbers) != PIXELS:
-        side = math.isqrt(len(numbers))
-        size = f" (pictures of {side}×{side})" if side > 9 and side * side == len(numbers) else ""
-        why = f"{len(numbers)} pixels instead of {PIXELS} ({SIDE}×{SIDE}){size}"
-        if len(text) == EXCEL_CELL or len(text.strip()) in (EXCEL_CELL - 1, EXCEL_CELL):
-            why += (
-                f": the cell has {EXCEL_CELL:,} characters, Excel's limit: Excel cut it off; get the original"
-            )
-        raise ValueError(why)
-    pixels = _parse_pixels([" ".join(numbers)])
-    if pixels is not None:
-        return pixels, note
-    if all(re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,30})?", number) for number in numbers):
-        values = np.array([float(number) for number in numbers])
-        whole = np.round(values)
-        if values.max() <= 255 and (whole == values).all():
-            dots = any("." in number for number in numbers)
-            return whole.astype(np.uint8)[
-                None
-            ], "pixels with a decimal point are read as whole numbers" * dots or note
-        shares = values * 255
-        if values.max() <= 1 and np.abs(shares - np.round(shares)).max() < 0.02:
-            return np.round(shares).astype(np.uint8)[None], "pixels from 0 to 1 are read as shares of 255"
-    for place, number in enumerate(numbers, start=1):
-        if not re.fullmatch("[0-9]+", number) or float(number) > 255:
-            raise ValueError(f"pixel {place} is {_short(number)}; pixels are whole numbers from 0 to 255")
-    return np.array([[float(number) for number in numbers]], np.uint8), note  # with many zeros in front
-
-
-def _parse_labels(rows: _Rows, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
-    """The label of each row, -1 where it is bad, and the class set; what is wrong is added to the rows' problems."""
-    texts, inverse = np.unique(np.array([text.strip() for text in rows.labels], str), return_inverse=True)
-    filled = [text for text in texts.tolist() if text]
-    of_text: dict[str, int | str] = {}
-    if filled and not any(re.match(r"[+-]?[0-9]", text) for text in filled):
-        classes, of_text = _named_labels(filled, names, rows)
-    else:
-        classes = names or SEVEN
-        of_text = _numbered_labels(filled, classes, names is not None, rows)
-    known = f"labels are 0 to {len(classes) - 1} ({', '.join(classes)})"
-    found = [of_text.get(text, f"no label; {known}") for text in texts.tolist()]
-    for number in np.flatnonzero([isinstance(label, str) for label in found]):
-        rows.problems += [
-            (*rows.places[row], str(found[number])) for row in np.flatnonzero(inverse == number)
-        ]
-    labels = np.array([-1 if isinstance(label, str) else label for label in found], np.int64)
-    return labels[inverse] if len(texts) else np.empty(0, np.int64), classes
-
-
-def _named_labels(
-    texts: list[str], names: tuple[str, ...] | None, rows: _Rows
-) -> tuple[tuple[str, ...], dict[str, int | str]]:
-    of_text: dict[str, int | str] = {}
-    if names is None:
-        classes, place = own_classes(texts, rows.name)
-        of_text.update(place)
-    else:
-        classes = names
-        by_key = {name.casefold(): label for label, name in enumerate(names)}
-        for text in texts:
-            label = by_key.get(class_key(text).casefold())
-            of_text[text] = f"label {_short(text)} is none of {', '.join(names)}" if label is None else label
-    logger.warning("%s: its labels are names, read as the classes %s", rows.name, ", ".join(classes))
-    return classes, of_text
-
-
-def _numbered_labels(
-    texts: list[str], classes: tuple[str, ...], named: bool, rows: _Rows
-) -> dict[str, int | str]:
-    known = f"labels are 0 to {len(classes) - 1} ({', '.join(classes)})"
-    if texts and all(re.fullmatch(r"[0-9]{1,3}\.0+", text) for text in texts):
-        logger.warning("%s: labels such as %s are read as whole numbers", rows.name, texts[0])
-        whole = {text: text.split(".")[0] for text in texts}
-    else:
-        whole = {text: text for text in texts}
-    of_text: dict[str, int | str] = {}
-    for text, number in whole.items():
-        if not re.fullmatch("[+-]?[0-9]+", number):
-            of_text[text] = f"label {_short(text)} is not a whole number; {known}"
-        elif not 0 <= float(number) <= len(classes):
-            of_text[text] = f"label {_short(text)} is out of range; {known}"
-        else:
-            of_text[text] = int(float(number))
-    numbers = sorted({label for label in of_text.values() if isinstance(label, int)})
-    if numbers and numbers[0] == 1 and numbers[-1] == len(classes):
-        of_text = {text: label - 1 if isinstance(label, int) else label for text, label in of_text.items()}
-        order = f"1 {classes[0]} to {len(classes)} {classes[-1]}"
-        other = (
-            ""
-            if named
-            else "; for another order (RAF-DB's, say) name the classes in a classes.json beside it"
-        )
-        logger.warning("%s: no label is 0: labels are read as counted from 1, %s%s", rows.name, order, other)
-        return of_text
-    if len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1)):
-        logger.warning(
-            "%s: no label is 0; labels are read as 1 %s to %d %s. If they count from 1, name the %d classes in a "
-            "classes.json beside it",
-            *(rows.name, classes[1], numbers[-1], classes[numbers[-1]], numbers[-1]),
-        )
-    for text, label in of_text.items():
-        if label == len(classes):
-            of_text[text] = f"label {_short(text)} is out of range; {known}"
-    return of_text
-
-
-def _short(text: str) -> str:
-    """A value as a message may quote it: one line, at most 40 characters."""
-    return repr(text if len(text) <= 40 else text[:37] + "…")

@@ -148,7 +148,7 @@ def _read_raf_list(path: Path, folder: Path) -> list[Picture]:
             continue
         stem, dot, suffix = name.rpartition(".")
         names = (f"{stem}_aligned{dot}{suffix}", name)
-        found = next((place / each for place in places for each in names if (place / each).is_file()), None)
+        found = next((place / each for place in places for each in names if _is_file(place / each)), None)
         if found is None:
             missing.append(name)
             continue
@@ -179,9 +179,7 @@ def _read_affectnet(path: Path, folder: Path) -> list[Picture]:
             if not code.isdigit() or int(code) >= len(AFFECTNET):
                 others += 1
                 continue
-            found = next(
-                (place / name for place in places if _inside(name) and (place / name).is_file()), None
-            )
+            found = next((place / name for place in places if _inside(name) and _is_file(place / name)), None)
             if found is None:
                 missing.append(name)
             else:
@@ -202,6 +200,13 @@ def _inside(name: str) -> bool:
     return bool(name) and "\0" not in name and not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
+
+
 def _box(row: dict) -> Box | None:
     values = [row.get(f"face_{name}") or "" for name in ("x", "y", "width", "height")]
     if not all(re.fullmatch(r"-?[0-9]{1,6}(\.[0-9]*)?", value) for value in values):
@@ -212,7 +217,9 @@ def _box(row: dict) -> Box | None:
 
 def _report(path: Path, pictures: list[Picture], missing: list[str]) -> None:
     if missing:
-        logger.warning("%s: %d pictures are not there, the first %s", path.name, len(missing), missing[0])
+        logger.warning(
+            "%s: %d pictures are not there, the first %s", path.name, len(missing), missing[0][:80]
+        )
     if not pictures:
         kinds = ", ".join(SUFFIXES[:3])
         raise DatasetError(
