@@ -39,11 +39,12 @@ bench: $(READY)
 	$(BIN)/python tests/tools/bench_litert.py
 	$(BIN)/python tests/tools/bench_live.py
 
-# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads, 3,000 mutated label files.
+# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads, thousands of mutated files.
 soak: $(READY)
 	$(BIN)/python tests/tools/bench_live.py soak
 	$(BIN)/python tests/tools/soak_server.py
 	$(BIN)/python tests/tools/fuzz_annotations.py 3000
+	$(BIN)/python tests/tools/fuzz_datasets.py
 
 clean:
 	rm -rf data/work models/work

@@ -4,18 +4,29 @@ from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER
+from ferlib.commands.common import FILE, FOLDER, NAMES
 from ferlib.common.errors import BadInputError
+
+AS_IS = click.option(
+    "--as-is", is_flag=True, help="Take pictures of class folders as faces, whatever their size."
+)
 
 
 @click.command()
 @click.option("--faces", type=FOLDER, help="Folder with faces.csv, as `ferlib crop` leaves it.")
-@click.option("--data", type=FILE, help="A FER2013 CSV or a folder of class folders instead.")
+@click.option(
+    "--data",
+    type=FILE,
+    help="A FER2013 CSV (also zipped), or a folder of class folders or of a published data set.",
+)
 @click.option("--fetch", help="'contest' or 'mirror': get FER2013 from Kaggle instead, with kagglehub.")
 @click.option("--out", type=FOLDER, required=True, help="Folder for the CSVs and the class folders.")
 @click.option(
-    "--classes", help="'seven' (default), 'six', 'eight', or names: happy,rest or happy+surprise,sad."
+    "--classes",
+    help="'seven', 'six', 'eight', or names: happy,rest or happy+surprise,sad. Default: the data's own classes.",
 )
+@NAMES
+@AS_IS
 @click.option(
     "--votes", type=FILE, help="FER+'s fer2013new.csv: its majority labels replace those of --data."
 )
@@ -30,6 +41,8 @@ def dataset(
     fetch: str | None,
     out: Path,
     classes: str | None,
+    names: str,
+    as_is: bool,
     votes: Path | None,
     contempt: str,
     unknown: str,
@@ -39,26 +52,34 @@ def dataset(
 ) -> None:
     """Make a data set in FER2013's format: emotion_file.csv, three CSVs, class folders.
 
+    Data without parts is split 70/10/20. Out of pictures larger than a face, the largest face is cut.
+
     --drop-leaks also leaves out Training rows that have a copy with another label; `ferlib audit` shows them.
     """
-    from ferlib.common.labels import parse_classes
+    from ferlib.common.labels import parse_classes, parse_names
     from ferlib.dataset import audit, ferplus
     from ferlib.dataset.build import build_dataset, write_dataset
+    from ferlib.dataset.classes import choose_classes, rename_classes
     from ferlib.dataset.splits import USAGES
 
     if [faces, data, fetch].count(None) != 2:
         raise BadInputError("give one of --faces, --data and --fetch, and only one")
     if votes and faces:
         raise BadInputError("--votes go with the rows of FER2013: give --data or --fetch")
-    names = parse_classes(classes or ("eight" if votes and contempt == "keep" else "seven"))
+    if votes and not classes:
+        classes = "eight" if contempt == "keep" else "seven"
+    class_names, renamed = parse_classes(classes) if classes else None, parse_names(names)
+    if data and out.resolve() == data.resolve():
+        raise BadInputError(f"--out {out} is the data itself; name another folder")
     if fetch:
         from ferlib.dataset.kaggle import fetch_fer2013
 
         data = fetch_fer2013(fetch)
     if votes and data:
-        built = ferplus.relabel(*ferplus.read_voted(data, votes), contempt, unknown).with_classes(names)
+        voted = ferplus.relabel(*ferplus.read_voted(data, votes), contempt, unknown)
+        built = choose_classes(rename_classes(voted, renamed), class_names or voted.class_names)
     else:
-        built = build_dataset(faces, data or "", names, extra, seed)
+        built = build_dataset(faces, data or "", class_names, extra, seed, renamed, as_is)
     if drop_leaks:
         total = len(built)
         built = audit.drop_leaks(audit.audit_dataset(built))
@@ -68,18 +89,25 @@ def dataset(
     write_dataset(built, out)
     for usage in USAGES:
         click.echo(f"{len(built.part(usage)):6}  {usage}")
+    for name, counts in audit.balance(built):
+        click.echo(f"{sum(counts):6}  {name}: " + ", ".join(map(str, counts)))
     click.echo(f"data set: {out}")
 
 
 @click.command()
 @click.argument("data", type=FILE)
+@NAMES
+@AS_IS
 @click.option("--html", "page", type=FILE, help="Write a page with the pictures here.")
-def audit(data: Path, page: Path | None) -> None:
+def audit(data: Path, names: str, as_is: bool, page: Path | None) -> None:
     """Audit DATA (a CSV or a folder): copies, leaks, labels that differ, blank pictures, classes."""
+    from ferlib.common.labels import parse_names
     from ferlib.dataset import audit, audit_page
     from ferlib.dataset.build import read_data
+    from ferlib.dataset.classes import rename_classes
 
-    found = audit.audit_dataset(read_data(data, skip_bad=True))
+    rows = rename_classes(read_data(data, skip_bad=True, as_is=as_is), parse_names(names))
+    found = audit.audit_dataset(rows)
     for what, number in audit.summary(found):
         click.echo(f"{number:6}  {what}")
     for name, counts in audit.balance(found.dataset):

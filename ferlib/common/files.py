@@ -62,6 +62,8 @@ def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
                 old.rename(folder)
                 raise
     finally:
+        if old.exists() and not folder.exists():  # interrupted between the two
+            old.rename(folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
 

@@ -8,35 +8,38 @@ class.
 import csv
 import json
 import os
-from collections.abc import Sequence
+import re
+import shutil
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ferlib.common import images
-from ferlib.common.errors import DatasetError, ImageError, LabelError
-from ferlib.common.labels import SEVEN, label_of
-from ferlib.dataset.fer2013 import file_classes, read_fer2013, write_fer2013
+from ferlib.common.errors import BadInputError, DatasetError, ImageError, logger
+from ferlib.common.files import whole_folder
+from ferlib.common.labels import SEVEN, emotions_of, label_of
+from ferlib.dataset.classes import choose_classes, own_classes, rename_classes
+from ferlib.dataset.csv_source import CSV_NAMES
+from ferlib.dataset.fer2013 import file_classes, has_usage, read_fer2013, write_fer2013
 from ferlib.dataset.folders import PARTS, read_folders
-from ferlib.dataset.splits import SIDE, USAGES, Dataset, check_classes, join, leave_out, split
+from ferlib.dataset.splits import SIDE, USAGES, Dataset, check_classes, held_out, join, leave_out, split
 
 DRAWN_SIZE = 96
 """Width and height of a drawn picture in pixels; its face is about 63 wide, so that 48 still shrinks it."""
 
-CSV_NAMES = ("emotion_file.csv", "fer2013.csv", "icml_face_data.csv")
-"""Files of a complete data set, as stage 03 and Kaggle name them; gzipped with `.gz` appended."""
-
 _JITTER = 0.06
 
 
-def read_data(path: str | os.PathLike, skip_bad: bool = False) -> Dataset:
+def read_data(path: str | os.PathLike, skip_bad: bool = False, as_is: bool = False) -> Dataset:
     """Read a data set in any of its forms, with its own class set and usage.
 
     Args:
-        path: A CSV for `read_fer2013`; or a folder with such a CSV under a name of CSV_NAMES (also in
-            `fer2013/`, as in the contest's archive), with class folders for `folders.read_folders` (a
-            `classes.json` in it names their numbers), or with the `faces.csv` of stage 02.
+        path: A CSV or an archive of one for `read_fer2013`; or a folder with such a file (see `find_csv`), with class
+            folders or a published layout for `folders.read_folders` (a `classes.json` in it names their numbers),
+            with `train.csv`, `val.csv` and `test.csv`, or with the `faces.csv` of stage 02.
         skip_bad: Leave out bad rows and pictures and log them, instead of refusing the data set.
+        as_is: Take every picture of class folders as a face, whatever its size.
 
     Returns:
         The faces; those of a `faces.csv` or of class folders without parts are all Training.
@@ -50,9 +53,11 @@ def read_data(path: str | os.PathLike, skip_bad: bool = False) -> Dataset:
     if file is not None:
         return read_fer2013(file, skip_bad=skip_bad)
     if (path / "faces.csv").is_file():
-        return from_faces(path, SEVEN, skip_bad)
+        return from_faces(path, None, skip_bad)
+    if (path / "train.csv").is_file() and not (path / "train").is_dir():
+        return _read_parts(path, skip_bad)
     class_names = file_classes(path / "train") if (path / "classes.json").is_file() else None
-    return read_folders(path, class_names, skip_bad)
+    return read_folders(path, class_names, skip_bad, as_is)
 
 
 def find_csv(path: str | os.PathLike) -> Path | None:
@@ -62,23 +67,47 @@ def find_csv(path: str | os.PathLike) -> Path | None:
         path: A file or folder.
 
     Returns:
-        `path` itself unless it is a folder; the folder's CSV; or None where it has none.
+        `path` itself unless it is a folder; the folder's file with a name of `csv_source.CSV_NAMES` (also gzipped or
+        zipped, and in `fer2013/`, as in the contest's archive) or the contest's archive; None where it has none.
     """
     path = Path(path)
     if not path.is_dir():
         return path
-    places = [folder / name for folder in (path, path / "fer2013") for name in CSV_NAMES]
-    files = [file for place in places for file in (place, place.with_name(f"{place.name}.gz"))]
+    names = [f"{name}{packed}" for name in CSV_NAMES for packed in ("", ".gz", ".zip")]
+    places = [folder / name for folder in (path, path / "fer2013") for name in names]
+    files = (*places, path / "fer2013.tar.gz", path / "fer2013.zip")
     return next((file for file in files if file.is_file()), None)
 
 
-def from_faces(folder: str | os.PathLike, class_names: Sequence[str], skip_bad: bool = False) -> Dataset:
+def _read_parts(folder: Path, skip_bad: bool) -> Dataset:
+    """train.csv with the val.csv and test.csv beside it."""
+    parts = []
+    for name in ("train.csv", "val.csv", "test.csv"):
+        if not (folder / name).is_file():
+            continue
+        try:
+            parts.append(read_fer2013(folder / name, skip_bad=skip_bad))
+        except DatasetError as error:
+            if name == "train.csv" or "test.csv has no labels" not in str(error):
+                raise
+            logger.warning("%s: left out: Kaggle publishes it without labels", name)
+    names = list(dict.fromkeys(name for part in parts for name in part.class_names))
+    if len({part.class_names for part in parts}) > 1:  # each named its own classes
+        classes, _ = own_classes(names, folder.name)
+        parts = [part.with_classes(classes) for part in parts]
+    return join(parts)
+
+
+def from_faces(
+    folder: str | os.PathLike, class_names: Sequence[str] | None = None, skip_bad: bool = False
+) -> Dataset:
     """Read the cropped faces of stage 02: `faces.csv` (`face`, `emotion`) and the pictures it names.
 
     Args:
         folder: The folder of `faces.csv`.
-        class_names: The class set; faces of an emotion that it leaves out are dropped.
-        skip_bad: Leave out rows without a readable picture or a known emotion and log them.
+        class_names: The class set; faces of an emotion that it leaves out are dropped, with their count logged.
+            Default: the emotions in the table.
+        skip_bad: Leave out rows without a readable picture or an emotion and log them.
 
     Returns:
         The faces as 48×48 gray (`images.face_input`), all Training.
@@ -88,6 +117,25 @@ def from_faces(folder: str | os.PathLike, class_names: Sequence[str], skip_bad: 
             is false.
     """
     table = Path(folder) / "faces.csv"
+    rows = _read_table(table)
+    emotions = [(row["emotion"] or "").strip() for row in rows]
+    own, place = own_classes(dict.fromkeys(filter(None, emotions)), table.name)
+    faces, labels, problems = [], [], []
+    for number, (row, emotion) in enumerate(zip(rows, emotions, strict=True), start=1):
+        if not emotion:
+            problems.append(f"{table.name}: row {number}: no emotion")
+            continue
+        try:
+            faces.append(images.face_input(images.load_image(table.parent / (row["face"] or ""))))
+            labels.append(place[emotion])
+        except ImageError as error:
+            problems.append(f"{table.name}: row {number}: {error}")
+    leave_out(problems, skip_bad)
+    found = _training(faces, labels, own)
+    return found if class_names is None else choose_classes(found, class_names)
+
+
+def _read_table(table: Path) -> list[dict[str, str | None]]:
     try:
         with table.open(encoding="utf-8-sig", newline="") as file:
             rows = list(csv.DictReader(file))
@@ -99,17 +147,7 @@ def from_faces(folder: str | os.PathLike, class_names: Sequence[str], skip_bad: 
     if missing:
         what = f"has no column {' and '.join(sorted(missing))}" if rows else "holds no faces"
         raise DatasetError(f"{table}: {what}; run notebook 02 or `ferlib crop` again")
-    faces, labels, problems = [], [], []
-    for number, row in enumerate(rows, start=1):
-        try:
-            label = label_of(row["emotion"] or "", class_names)
-            if label is not None:
-                faces.append(images.face_input(images.load_image(table.parent / (row["face"] or ""))))
-                labels.append(label)
-        except (ImageError, LabelError) as error:
-            problems.append(f"{table.name}: row {number}: {error}")
-    leave_out(problems, skip_bad)
-    return _training(faces, labels, class_names)
+    return rows
 
 
 def from_drawn(count: int, seed: int, class_names: Sequence[str]) -> Dataset:
@@ -125,11 +163,16 @@ def from_drawn(count: int, seed: int, class_names: Sequence[str]) -> Dataset:
 
     Returns:
         The faces, all Training.
+
+    Raises:
+        DatasetError: No class of the set is drawn.
     """
     from ferlib import synth  # most users of a data set never draw
 
     emotions = {emotion: label_of(emotion, class_names) for emotion in SEVEN}
     drawn = [(emotion, label) for emotion, label in emotions.items() if label is not None]
+    if count and not drawn:
+        raise DatasetError(f"drawn faces show {', '.join(SEVEN)}; none is of {', '.join(class_names)}")
     faces, labels = [], []
     for number in range(count):
         rng = np.random.default_rng([seed, number])
@@ -187,18 +230,45 @@ def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
 def write_dataset(dataset: Dataset, folder: str | os.PathLike) -> None:
     """Write the folder of stage 03: `emotion_file.csv`, `classes.json` and what `write_splits` writes.
 
+    It is built beside the folder and takes its place when it is complete: an older data set stays where that fails.
+    Files of the reader's own in the folder are kept.
+
     Args:
         dataset: The faces.
         folder: The folder to write to; made where it is missing.
+
+    Raises:
+        BadInputError: The folder cannot be written, or is the current one.
     """
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    # The old CSV goes first: after an interruption, there are no old rows beside new class names.
-    (folder / "emotion_file.csv").unlink(missing_ok=True)
-    text = json.dumps({"class_names": list(dataset.class_names)}, indent=1)
-    (folder / "classes.json").write_text(text + "\n", "utf-8")
-    write_splits(dataset, folder)
-    write_fer2013(dataset, folder / "emotion_file.csv")
+    folder = Path(folder).resolve()
+    if folder == Path.cwd() or folder in Path.cwd().parents:
+        raise BadInputError(f"{folder}: the current folder cannot be replaced; name a folder in it")
+    if folder.exists() and not folder.is_dir():
+        raise BadInputError(f"{folder}: is a file, not a folder")
+    text = json.dumps({"class_names": list(dataset.class_names)}, indent=1, ensure_ascii=False)
+    part = folder
+    try:
+        with whole_folder(folder) as part:
+            (part / "classes.json").write_text(text + "\n", "utf-8")
+            write_splits(dataset, part)
+            write_fer2013(dataset, part / "emotion_file.csv")
+            _keep_others(folder, part)
+    except BadInputError as error:
+        raise BadInputError(str(error).replace(str(part), str(folder))) from error
+
+
+def _keep_others(old: Path, new: Path) -> None:
+    """Take over the files of a folder that `write_dataset` did not write."""
+    written = {"emotion_file.csv", "classes.json", *(f"{name}.csv" for name, *_ in PARTS.values())}
+    for path in sorted(old.rglob("*")):
+        place = path.relative_to(old)
+        ours = place.as_posix() in written or re.fullmatch(
+            r"(train|val|test)/[^/]+/[0-9]{5}\.png", place.as_posix()
+        )
+        if ours or (path.is_dir() and not path.is_symlink()):
+            continue
+        (new / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(path, new / place, follow_symlinks=False)
 
 
 def load_dataset(folder: str | os.PathLike) -> Dataset:
@@ -222,9 +292,11 @@ def load_dataset(folder: str | os.PathLike) -> Dataset:
 def build_dataset(
     faces_folder: str | os.PathLike | None,
     data: str | os.PathLike,
-    class_names: Sequence[str],
+    class_names: Sequence[str] | None = None,
     extra_faces: int = 2400,
     seed: int = 7,
+    names: Mapping[str, str] | None = None,
+    as_is: bool = False,
 ) -> Dataset:
     """Build the data set of stage 03; bad rows and pictures are left out and logged.
 
@@ -232,22 +304,66 @@ def build_dataset(
 
     Args:
         faces_folder: Folder of stage 02's faces; None for none. Not read when there is `data`.
-        data: What `read_data` reads, with its own usage; empty for the faces of `faces_folder` and drawn
-            ones, split 70/10/20.
-        class_names: The class set.
+        data: What `read_data` reads, with its own usage; what has no parts is split 70/10/20, and what has no
+            validation part gets one of an eighth of Training, with a logged line. Empty for the faces of
+            `faces_folder` and drawn ones, split 70/10/20.
+        class_names: The class set; default: the data's own.
         extra_faces: Number of drawn faces to add to those of `faces_folder`.
         seed: Seed of the drawn faces and of the split.
+        names: Other names for classes, as `ferlib.common.labels.parse_names` gives them.
+        as_is: Take every picture of class folders as a face, whatever its size.
 
     Returns:
         The faces with their usage.
     """
     if data:
-        built = read_data(data, skip_bad=True).with_classes(class_names)
-        check_classes(built, 1)
-        return built
-    sets = [from_drawn(extra_faces, seed, class_names)]
+        built = rename_classes(read_data(data, True, as_is), names or {})
+        if class_names is not None:
+            built = choose_classes(built, class_names)
+        return _with_parts(built, find_csv(data), seed)
+    sets = []
     if faces_folder is not None:
-        sets.insert(0, from_faces(faces_folder, class_names, skip_bad=True))
+        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names or {})
+        sets.append(found if class_names is None else choose_classes(found, class_names))
+        class_names = class_names or found.class_names
+    class_names = class_names or SEVEN
+    undrawn = [name for name in class_names if not set(emotions_of(name) or SEVEN) & set(SEVEN)]
+    if not undrawn or not sets:
+        sets.append(from_drawn(extra_faces, seed, class_names))
+    elif extra_faces:
+        logger.warning("no drawn faces are added: none shows %s", ", ".join(undrawn))
     built = join(sets)
     check_classes(built, len(USAGES))  # one of each class for each part
     return split(built, seed=seed)
+
+
+def _with_parts(dataset: Dataset, file: Path | None, seed: int) -> Dataset:
+    """A data set whose form has no parts, or no validation part, with these."""
+    training, public, private = USAGES
+    present = set(dataset.usage.tolist())
+    if public in present or training not in present or (file is not None and has_usage(file)):
+        check_classes(dataset, 1)
+        return dataset
+    rows = np.flatnonzero(dataset.usage == training)
+    try:
+        if private not in present:
+            check_classes(dataset, len(USAGES))
+            built = split(dataset, seed=seed)
+        else:
+            check_classes(dataset, 1)
+            usage = dataset.usage.copy()
+            usage[rows[held_out(dataset.select(rows), 1 / 8, seed)]] = public
+            built = dataset.with_usage(usage)
+    except DatasetError as error:
+        if file is None and private not in present:
+            raise
+        check_classes(dataset, 1)
+        logger.warning("not split: %s", error)
+        return dataset
+    counts = ", ".join(f"{int((built.usage == usage).sum())} {usage}" for usage in USAGES)
+    what = "a validation part was split off Training" if private in present else "it was split"
+    logger.warning(
+        "the data has no %s: %s by class and by groups of copies (seed %d): %s",
+        *("validation part" if private in present else "parts", what, seed, counts),
+    )
+    return built

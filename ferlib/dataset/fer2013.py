@@ -14,8 +14,9 @@ import gzip
 import json
 import os
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -23,35 +24,80 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ferlib.common.errors import DatasetError, LabelError
+from ferlib.common.errors import DatasetError, LabelError, logger
 from ferlib.common.files import whole
 from ferlib.common.labels import SEVEN, parse_classes
-from ferlib.dataset.splits import PIXELS, SIDE, USAGES, Dataset, leave_out
+from ferlib.dataset.csv_source import read_lines
+from ferlib.dataset.csv_values import DECIMAL, LIST, SPELLINGS, parse_cell, parse_labels, parse_pixels, short
+from ferlib.dataset.splits import SIDE, USAGES, Dataset, leave_out
 
 _BATCH_ROWS = 128  # fewer rows cost more calls of pandas, more rows do not fit into a core's cache
-_MAX_LINE = 1 << 20  # a row of FER2013 has at most about 9,300 bytes
 
 
 def read_fer2013(
     path: str | os.PathLike, class_names: Sequence[str] | None = None, skip_bad: bool = False
 ) -> Dataset:
-    """Read a FER2013 CSV: `fer2013.csv`, `icml_face_data.csv`, or one written by `write_fer2013`.
+    """Read a FER2013 CSV: `fer2013.csv`, `icml_face_data.csv`, `train.csv`, or one written by `write_fer2013`.
 
-    Also accepted: gzip (by content, not by name), columns in any order, further columns, spaces around
-    header names, a byte order mark, quoted fields, Windows line ends, empty lines, no line end after
-    the last row. DatasetError is raised for a bad row, with its number, unless `skip_bad` is true; and for
-    a file that is missing, empty, cut off, changed while it is read, or without a header or a good row.
+    Also accepted: gzip, zip and tar archives (by content, not by name), UTF-16, columns in any order, further columns,
+    semicolons or tabs between columns, Excel's line `sep=;`, spaces around header names, a byte order mark, quoted
+    fields, Windows line ends, empty lines, no line end after the last row. Labels may be names, or count from 1 where
+    the number of classes shows it; pixels may be lists or whole numbers with a decimal point, or shares of 255. One
+    logged line per kind says how such values were understood. Without a column Usage, the file's name gives it:
+    val.csv is PublicTest, test.csv PrivateTest, all others are Training.
+
+    DatasetError is raised for a bad row, with its number, unless `skip_bad` is true; and for a file that is missing,
+    empty, cut off, changed while it is read, or without a header or a good row.
 
     Args:
         path: The CSV.
-        class_names: The classes that the caller expects. By default those of a `classes.json` in the
-            same folder, else FER2013's seven. A `classes.json` with other classes is refused.
+        class_names: The classes that the caller expects. By default those of a `classes.json` in the same folder, else
+            the names that the labels have, else FER2013's seven. A `classes.json` with other classes is refused.
         skip_bad: Leave out bad rows and log them, instead of refusing the file.
 
     Returns:
         The rows in the order of the file.
     """
-    return _read(Path(path), ("emotion", "pixels", "Usage"), class_names, skip_bad)
+    return _read(Path(path), class_names, skip_bad, quiet=False)
+
+
+def _read(path: Path, class_names: Sequence[str] | None, skip_bad: bool, quiet: bool) -> Dataset:
+    lines = read_lines(path, quiet)
+    form = _read_header(path, lines, quiet)
+    rows = _Rows(form, path.name)
+    while (skip_bad or not rows.problems) and (batch := list(islice(lines, _BATCH_ROWS))):
+        rows.add(batch)
+    names = _classes_beside(path, class_names)
+    labels, names, reasons = parse_labels(rows.labels, names, path.name)
+    rows.problems += [
+        (*place, reasons[text.strip()])
+        for place, text, label in zip(rows.places, rows.labels, labels, strict=True)
+        if label < 0
+    ]
+    rows.log()
+    leave_out(rows.report(), skip_bad)
+    good = labels >= 0
+    if not good.any():
+        raise DatasetError(
+            f"{path.name}: no {'good ' * bool(rows.problems)}row after the header; nothing to read"
+        )
+    pixels, usage = (np.concatenate(column)[good] for column in (rows.pixels, rows.usage))
+    return Dataset(pixels.reshape(-1, SIDE, SIDE), labels[good], usage, names)
+
+
+def has_usage(path: str | os.PathLike) -> bool:
+    """Check whether a CSV has the column Usage.
+
+    Args:
+        path: The CSV, as for `read_fer2013`.
+
+    Returns:
+        Whether it is in the header.
+
+    Raises:
+        DatasetError: The file cannot be read, or its header lacks another column.
+    """
+    return "usage" in _read_header(Path(path), read_lines(Path(path), quiet=True), quiet=True).columns
 
 
 def read_split(path: str | os.PathLike) -> Dataset:
@@ -63,9 +109,11 @@ def read_split(path: str | os.PathLike) -> Dataset:
     Returns:
         The rows in the order of the file.
     """
-    path = Path(path)
-    usage = {"val": USAGES[1], "test": USAGES[2]}.get(path.name.split(".")[0], USAGES[0])
-    return _read(path, ("emotion", "pixels"), None, False).with_usage(usage)
+    return _read(Path(path), None, False, quiet=True).with_usage(_usage_of(Path(path)))
+
+
+def _usage_of(path: Path) -> str:
+    return {"val": USAGES[1], "test": USAGES[2]}.get(path.name.split(".")[0].lower(), USAGES[0])
 
 
 def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = True) -> None:
@@ -80,21 +128,18 @@ def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = 
         with_usage: Write the column Usage.
 
     Raises:
-        DatasetError: The file cannot be written.
+        BadInputError: The file cannot be written.
     """
     path = Path(path)
     numbers = [str(value) for value in range(256)]
-    try:
-        with whole(path) as part, part.open("wb") as raw:
-            out = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
-            out.write(b"emotion,pixels,Usage\n" if with_usage else b"emotion,pixels\n")
-            rows = zip(dataset.labels.tolist(), dataset.pixels, dataset.usage, strict=True)
-            for label, face, usage in rows:
-                text = " ".join([numbers[value] for value in face.tobytes()])
-                out.write(f"{label},{text}{f',{usage}' * with_usage}\n".encode())
-            out.close()
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written ({error.strerror or error})") from error
+    with whole(path) as part, part.open("wb") as raw:
+        out = gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) if path.suffix == ".gz" else raw
+        out.write(b"emotion,pixels,Usage\n" if with_usage else b"emotion,pixels\n")
+        rows = zip(dataset.labels.tolist(), dataset.pixels, dataset.usage, strict=True)
+        for label, face, usage in rows:
+            text = " ".join([numbers[value] for value in face.tobytes()])
+            out.write(f"{label},{text}{f',{usage}' * with_usage}\n".encode())
+        out.close()
 
 
 def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None) -> tuple[str, ...]:
@@ -111,15 +156,20 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
     Raises:
         DatasetError: `classes.json` cannot be read, or has other classes than expected.
     """
-    beside = Path(path).parent / "classes.json"
-    where = f"{beside.name} beside {Path(path).name}"
+    return _classes_beside(Path(path), expected) or SEVEN
+
+
+def _classes_beside(path: Path, expected: Sequence[str] | None) -> tuple[str, ...] | None:
+    """As `file_classes`; None where nothing names the classes."""
+    beside = path.parent / "classes.json"
+    where = f"{beside.name} beside {path.name}"
     expected = None if expected is None else tuple(expected)
     if not beside.is_file():
-        return expected or SEVEN
+        return expected
     try:
-        content = json.loads(beside.read_text("utf-8"))
+        content = json.loads(beside.read_text("utf-8-sig"))
         names = parse_classes(content["class_names"] if isinstance(content, dict) else content)
-    except (OSError, ValueError, KeyError, TypeError, LabelError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, LabelError) as error:
         raise DatasetError(f"{where}: not a list of class names ({error})") from error
     if expected is not None and names != expected:
         raise DatasetError(
@@ -129,163 +179,174 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
     return names
 
 
-_Rows = tuple[Sequence[int] | np.ndarray, np.ndarray, Sequence[str] | np.ndarray]  # labels, pixels, usage
+@dataclass(frozen=True)
+class _Form:
+    """What the header of a CSV says."""
+
+    columns: list[str]
+    separator: str
+    usage: str  # of all rows, where there is no such column
 
 
-def _read(path: Path, required: Sequence[str], class_names: Sequence[str] | None, skip_bad: bool) -> Dataset:
-    names = file_classes(path, class_names)
-    lines = _lines(path)
-    columns = _read_header(path, lines, required)
-    rows: list[_Rows] = []
-    problems: list[str] = []
-    total = 0
-    while (skip_bad or not problems) and (batch := list(islice(lines, _BATCH_ROWS))):
-        parsed = _parse_batch([text for _, text in batch], columns, names)
-        if parsed is not None:
-            rows.append(parsed)
-        else:
-            for row, (line, text) in enumerate(batch, start=total + 1):
-                try:
-                    rows.append(_parse_row(text, columns, names))
-                except ValueError as error:
-                    problems.append(f"{path.name}: row {row} (line {line}): {error}")
-        total += len(batch)
-    leave_out(problems, skip_bad)
-    if not rows:
-        raise DatasetError(f"{path.name}: no {'good ' * bool(problems)}row after the header; nothing to read")
-    labels, pixels, usage = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Dataset(pixels.reshape(-1, SIDE, SIDE), labels, usage, names)
+class _Rows:
+    """The rows of a CSV that were read, what was understood in another than the usual form, and what is wrong."""
+
+    def __init__(self, form: _Form, name: str) -> None:
+        self.form, self.name = form, name
+        self.pixels: list[np.ndarray] = []
+        self.usage: list[np.ndarray] = []
+        self.labels: list[str] = []
+        self.places: list[tuple[int, int]] = []  # row and line of each
+        self.notes: Counter[str] = Counter()
+        self.problems: list[tuple[int, int, str]] = []  # row, line, reason
+        self.total = 0
+
+    def add(self, batch: list[tuple[int, bytes]]) -> None:
+        """Parse some lines."""
+        places = [(row, line) for row, (line, _) in enumerate(batch, start=self.total + 1)]
+        self.total += len(batch)
+        if self._add_batch([text for _, text in batch]):
+            self.places += places
+            return
+        for place, (_, text) in zip(places, batch, strict=True):
+            try:
+                self._add_row(text)
+            except ValueError as error:
+                self.problems.append((*place, str(error)))
+            else:
+                self.places.append(place)
+
+    def _add_batch(self, lines: list[bytes]) -> bool:
+        """Many rows at once; False where any of them is not in the usual form."""
+        separator, columns = self.form.separator, self.form.columns
+        text = b"".join(lines)
+        if b'"' in text:
+            mark = separator.encode()
+            for line in lines:  # quotes around fields only
+                padded = mark + line.rstrip(b"\r\n") + mark
+                if b'"' in padded.replace(mark + b'"', mark).replace(b'"' + mark, mark):
+                    return False
+        elif any(line.count(separator.encode()) != len(columns) - 1 for line in lines):
+            return False
+        try:
+            table = pd.read_csv(BytesIO(text), header=None, dtype=str, na_filter=False, sep=separator)
+        except ValueError:  # not UTF-8, or an open quote
+            return False
+        # a lone \r ends a line for pandas, and what a short line lacks is not a number
+        if table.shape != (len(lines), len(columns)) or table.isna().to_numpy().any():
+            return False
+        table.columns = self.form.columns
+        usage = np.full(len(table), self.form.usage)
+        if "usage" in table:
+            found = table["usage"].str.strip().str.lower().map(SPELLINGS)
+            if found.isna().any():
+                return False
+            usage = found.to_numpy(str)
+        fields, note = table["pixels"].tolist(), ""
+        if all(field[:1] == "[" and field[-1:] == "]" for field in fields):
+            fields, note = [" ".join(field[1:-1].replace(",", " ").split()) for field in fields], LIST
+        elif all("." in field for field in fields):
+            fields, note = [re.sub(r"\.0+(?![0-9])", "", field) for field in fields], DECIMAL
+        pixels = parse_pixels(fields)
+        if pixels is None:
+            return False
+        if note:
+            self.notes[note] += len(fields)
+        if "usage" in table:
+            self._note_usage(table["usage"][table["usage"].to_numpy(str) != usage])
+        self.pixels.append(pixels)
+        self.usage.append(usage)
+        self.labels += table["emotion"].tolist()
+        return True
+
+    def _add_row(self, line: bytes) -> None:
+        """One row in any form that is accepted. ValueError says what is wrong."""
+        columns = self.form.columns
+        try:
+            text = line.decode(errors="replace")
+            fields = next(csv.reader([text], strict=True, delimiter=self.form.separator), [])
+        except csv.Error as error:
+            raise ValueError(f"not a line of CSV ({error})") from None
+        if len(fields) != len(columns):
+            plural = "s" * (len(fields) != 1)
+            raise ValueError(f"{len(fields)} field{plural} instead of {len(columns)}; the row may be cut off")
+        row = dict(zip(columns, fields, strict=True))
+        usage = row.get("usage", self.form.usage)
+        meant = SPELLINGS.get(usage.strip().lower())
+        if meant is None:
+            raise ValueError(f"unknown Usage {short(usage.strip())}; known are {', '.join(USAGES)}")
+        pixels, note = parse_cell(row["pixels"])
+        if note:
+            self.notes[note] += 1
+        if usage != meant:
+            self._note_usage([usage])
+        self.pixels.append(pixels)
+        self.usage.append(np.array([meant]))
+        self.labels.append(row["emotion"])
+
+    def _note_usage(self, values: Iterable[str]) -> None:
+        for value in values:
+            if value.strip() not in USAGES:
+                self.notes[f"Usage {short(value.strip())} is read as {SPELLINGS[value.strip().lower()]}"] += 1
+
+    def log(self) -> None:
+        """One line per kind of value that was not in the usual form."""
+        for note, count in self.notes.items():
+            logger.warning("%s: %s row%s: %s", self.name, f"{count:,}", "s" * (count != 1), note)
+
+    def report(self) -> list[str]:
+        """One line per kind of problem."""
+        kinds: dict[str, list[tuple[int, int]]] = {}
+        for row, line, reason in sorted(self.problems):
+            kinds.setdefault(reason, []).append((row, line))
+        return [
+            f"{self.name}: row {places[0][0]} (line {places[0][1]})"
+            + (f" and {len(places) - 1:,} more rows" if len(places) > 1 else "")
+            + f": {reason}"
+            for reason, places in kinds.items()
+        ]
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """The lines that are not empty, with their numbers from 1; unpacked where they are gzip's."""
-    number = 1
-    try:
-        with path.open("rb") as raw:
-            before = os.fstat(raw.fileno())
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            source = gzip.GzipFile(fileobj=raw) if packed else raw
-            while line := source.readline(_MAX_LINE):
-                if len(line) == _MAX_LINE:
-                    raise DatasetError(
-                        f"{path.name}: line {number} is longer than {_MAX_LINE} bytes; this is not a CSV of faces"
-                    )
-                if line.strip(b"\r\n"):
-                    yield number, line
-                number += 1
-            after = os.fstat(raw.fileno())
-            if (after.st_size, after.st_mtime_ns) != (before.st_size, before.st_mtime_ns):
-                raise DatasetError(
-                    f"{path.name}: changed while it was read; let its writer end, then read it again"
-                )
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], quiet: bool = False) -> _Form:
+    """The names of the columns in lower case, and what is between them."""
+    advice = "the first line must name the columns emotion,pixels,Usage"
+    header = _header_text(path, next(lines, (0, None))[1], advice)
+    named = re.fullmatch(r"sep=(.)", header.strip(" "), re.IGNORECASE)
+    if named:  # Excel's own line
+        header = _header_text(path, next(lines, (0, None))[1], advice)
+    separators = [named.group(1)] if named else [",", ";", "\t"]
+    if not set(separators) <= {",", ";", "\t", "|"}:
         raise DatasetError(
-            f"{path.name}: the gzip file is cut off or damaged in line {number} ({error}); get it again"
-        ) from error
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
+            f"{path.name}: the first line names the separator {separators[0]!r}; save it with commas"
+        )
+    found = [(_column_names(header, separator), separator) for separator in separators]
+    names, separator = next((pair for pair in found if {"emotion", "pixels"} <= set(pair[0])), found[0])
+    for name in ("emotion", "pixels", "Usage"):
+        count = names.count(name.lower())
+        if count > 1 or (count == 0 and name != "Usage"):
+            state = "has twice the column" if count else "has no column"
+            hint = "; Kaggle's test.csv has no labels" * (names == ["pixels"])
+            raise DatasetError(f"{path.name}: the header {short(header)} {state} {name!r}; {advice}{hint}")
+    usage = _usage_of(path)
+    if not quiet and (named or separator != ","):
+        logger.warning("%s: columns separated by %r", path.name, separator)
+    if not quiet and "usage" not in names:
+        logger.warning("%s: no column Usage; all rows are %s", path.name, usage)
+    return _Form(names, separator, usage)
 
 
-def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], required: Sequence[str]) -> list[str]:
-    """The names of the columns in lower case."""
-    _, text = next(lines, (0, None))
+def _header_text(path: Path, text: bytes | None, advice: str) -> str:
     if text is None:
         raise DatasetError(f"{path.name}: the file is empty")
-    advice = f"the first line must name the columns {','.join(required)}"
     header = text.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     if "\0" in header or "\ufffd" in header:
         raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}")
+    return header
+
+
+def _column_names(header: str, separator: str) -> list[str]:
     try:
-        names = next(csv.reader([header], skipinitialspace=True), [])
+        names = next(csv.reader([header], skipinitialspace=True, delimiter=separator), [])
     except csv.Error:  # a lone \r, or one endless field
         names = [header]
-    names = [name.strip().lower() for name in names]
-    for name in ("emotion", "pixels", "Usage"):
-        found = names.count(name.lower())
-        if found > 1 or (found == 0 and name in required):
-            state = "has twice the column" if found else "has no column"
-            raise DatasetError(f"{path.name}: the header {_short(header)} {state} {name!r}; {advice}")
-    return names
-
-
-def _parse_batch(lines: list[bytes], columns: list[str], class_names: Sequence[str]) -> _Rows | None:
-    """Many rows at once, or None where any of them is not in the usual form."""
-    text = b"".join(lines)
-    if b'"' in text or any(line.count(b",") != len(columns) - 1 for line in lines):
-        return None
-    try:
-        table = pd.read_csv(BytesIO(text), header=None, dtype=str, na_filter=False)
-    except ValueError:  # not UTF-8
-        return None
-    if len(table) != len(lines):  # a lone \r ends a line for pandas
-        return None
-    table.columns = columns
-    labels = table["emotion"].map({str(k): k for k in range(len(class_names))})
-    usage = table["usage"].to_numpy(str) if "usage" in columns else np.full(len(table), USAGES[0])
-    pixels = _parse_pixels(table["pixels"].tolist())
-    if pixels is None or labels.isna().any() or not np.isin(usage, USAGES).all():
-        return None
-    return labels.to_numpy(np.int64), pixels, usage
-
-
-def _parse_pixels(fields: list[str]) -> np.ndarray | None:
-    """Pixel fields as uint8 (n, 2304), or None where any is not in the usual form.
-
-    The usual form: 2304 numbers of one to three digits up to 255, with one space between two.
-    """
-    text = f"  {' '.join(fields)} ".encode()
-    if any(field.count(" ") != PIXELS - 1 for field in fields) or text.translate(None, b"0123456789 "):
-        return None
-    characters = np.frombuffer(text, np.uint8)
-    spaces = np.flatnonzero(characters == ord(" "))[1:]
-    ends, lengths = spaces[1:], np.diff(spaces) - 1  # of each number: the space after it, its digits
-    if lengths.min() < 1 or lengths.max() > 3:
-        return None
-    digits = characters & 15  # "0" to "9" are 0x30 to 0x39; a space is 0x20 and counts as 0
-    ones, tens, hundreds = (digits.take(ends - place) for place in (1, 2, 3))
-    hundreds *= lengths == 3  # else it is a digit of the number before
-    values = np.uint16(100) * hundreds + (tens * 10 + ones)
-    return None if values.max() > 255 else values.astype(np.uint8).reshape(-1, PIXELS)
-
-
-def _parse_row(line: bytes, columns: list[str], class_names: Sequence[str]) -> _Rows:
-    """One row in any form that is accepted. ValueError says what is wrong."""
-    try:
-        fields = next(csv.reader([line.decode(errors="replace")], strict=True), [])
-    except csv.Error as error:
-        raise ValueError(f"not a line of CSV ({error})") from None
-    if len(fields) != len(columns):
-        plural = "s" * (len(fields) != 1)
-        raise ValueError(f"{len(fields)} field{plural} instead of {len(columns)}; the row may be cut off")
-    row = dict(zip(columns, fields, strict=True))
-    label = _parse_label(row["emotion"].strip(), class_names)
-    usage = row.get("usage", USAGES[0]).strip()
-    if usage not in USAGES:
-        raise ValueError(f"unknown Usage {_short(usage)}; known are {', '.join(USAGES)}")
-    numbers = row["pixels"].split()
-    if len(numbers) != PIXELS:
-        raise ValueError(f"{len(numbers)} pixels instead of {PIXELS} ({SIDE}×{SIDE})")
-    pixels = _parse_pixels([" ".join(numbers)])
-    if pixels is None:
-        for place, number in enumerate(numbers, start=1):
-            if not re.fullmatch("[0-9]+", number) or float(number) > 255:
-                raise ValueError(f"pixel {place} is {_short(number)}; pixels are whole numbers from 0 to 255")
-        pixels = np.array([[float(number) for number in numbers]], np.uint8)  # with zeros in front
-    return [label], pixels, [usage]
-
-
-def _parse_label(text: str, class_names: Sequence[str]) -> int:
-    known = f"labels are 0 to {len(class_names) - 1} ({', '.join(class_names)})"
-    if not text:
-        raise ValueError(f"no label; {known}")
-    if not re.fullmatch("[+-]?[0-9]+", text):
-        raise ValueError(f"label {_short(text)} is not a whole number; {known}")
-    if not 0 <= float(text) < len(class_names):
-        raise ValueError(f"label {_short(text)} is out of range; {known}")
-    return int(float(text))
-
-
-def _short(text: str) -> str:
-    """A value as a message may quote it: one line, at most 40 characters."""
-    return repr(text if len(text) <= 40 else text[:37] + "…")
+    return [name.strip().lower() for name in names]

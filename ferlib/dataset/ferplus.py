@@ -49,7 +49,8 @@ def read_votes(path: str | os.PathLike, dataset: Dataset) -> np.ndarray:
             if missing:
                 raise DatasetError(f"{path.name}: no column {', '.join(missing)}; give FER+'s fer2013new.csv")
             rows = [(row["Usage"], [int(row[name]) for name in VOTES]) for row in reader]
-    except (OSError, UnicodeError, csv.Error, ValueError, TypeError) as error:
+        votes = np.array([numbers for _, numbers in rows[: len(dataset)]], np.int64).reshape(-1, len(VOTES))
+    except (OSError, UnicodeError, csv.Error, ValueError, TypeError, OverflowError) as error:
         raise DatasetError(f"{path.name}: cannot be read as FER+ votes ({error})") from error
     usage = np.array([usage for usage, _ in rows[: len(dataset)]])
     if len(usage) < len(dataset) or (usage != dataset.usage).any():
@@ -57,7 +58,7 @@ def read_votes(path: str | os.PathLike, dataset: Dataset) -> np.ndarray:
             f"{path.name}: {len(rows)} rows of votes do not go with the {len(dataset)} faces; "
             "give the complete FER2013 in its own order"
         )
-    return np.array([votes for _, votes in rows[: len(dataset)]], np.int64).reshape(-1, len(VOTES))
+    return votes
 
 
 def read_voted(data: str | os.PathLike, votes: str | os.PathLike) -> tuple[Dataset, np.ndarray]:

@@ -257,9 +257,8 @@ def check_classes(dataset: Dataset, least: int = 2) -> None:
     present = [name for name, count in zip(dataset.class_names, counts, strict=True) if count]
     if len(present) < 2:
         what = f"only {present[0]}" if present else "no face"
-        raise DatasetError(
-            f"the data has {what} of {', '.join(dataset.class_names)}; at least two classes are needed"
-        )
+        known = f" of {', '.join(dataset.class_names)}" if len(dataset.class_names) > 1 else ""
+        raise DatasetError(f"the data has {what}{known}; at least two classes are needed")
     few = [f"{name} {n}" for name, n in zip(dataset.class_names, counts, strict=True) if n < least]
     if few:
         raise DatasetError(

@@ -13,7 +13,7 @@ from pathlib import Path
 from ferlib import __version__
 from ferlib.annotate.crop import crop_regions
 from ferlib.common import labels, paths
-from ferlib.common.errors import BadInputError
+from ferlib.common.errors import BadInputError, LabelError
 from ferlib.common.files import write_text
 
 NOTEBOOKS = (
@@ -116,6 +116,13 @@ def ensure_faces(classes: str | Sequence[str] = "seven") -> Path:
     names = labels.parse_classes(classes)
     reason = _missing(folder, folder / "faces.csv", names)
     if reason:
+        undrawn = [
+            name for name in names if not set(labels.emotions_of(name) or labels.SEVEN) & set(labels.SEVEN)
+        ]
+        if undrawn:
+            raise LabelError(
+                f"{reason}, and no drawn face shows {', '.join(undrawn)}; crop faces of your own"
+            )
         raw = ensure_raw()
         print(f"{reason}: cropping by the drawing's own boxes and labels (notebook 02)")
         _crop_by_truth(raw, paths.data_work() / "annotations", folder, names)

@@ -217,7 +217,7 @@ def check_faces(folder: str | os.PathLike, data: str | os.PathLike | None = None
     if data is None:
         kept = build.from_drawn(DRAWN_FACES, seed=7, class_names=SEVEN)
     else:
-        rows = build.read_fer2013(data).with_classes(metadata["class_names"]).part("Training")
+        rows = build.read_data(data).with_classes(metadata["class_names"]).part("Training")
         kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
     faces = np.stack([resize(face, (width, height)) for face in kept.pixels])
     if data is None:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ferlib.common import images, labels
-from ferlib.common.errors import DatasetError
+from ferlib.common.errors import BadInputError, DatasetError
 from ferlib.dataset.fer2013 import read_fer2013, read_split, write_fer2013
 from tests.dataset.noise_sets import make, same
 
@@ -93,7 +93,13 @@ BAD_ROWS = {
     "nan": (f"3,{face('nan')},Training", "'nan'"),
     "digits of another script": (f"3,{face('٣')},Training", "'٣'"),
     "NumPy 2's own text": (f"3,{face('np.uint8(3)')},Training", "'np.uint8(3)'"),
-    "a list's brackets": (f"3,[{face('7')}],Training", "'[7'"),
+    "a list's open bracket": (f"3,[{face('7')},Training", "'[7'"),
+    "shares and whole numbers": (f"3,0.5 {' '.join(['1'] * 2302)} 2,Training", "'0.5'"),
+    "cut off by Excel": (f"3,{('123 ' * 9000)[:32767]},Training", "Excel's limit"),
+    "another size": (
+        f"3,{face(n=64 * 64)},Training",
+        "4096 pixels instead of 2304 (48×48) (pictures of 64×64)",
+    ),
     "a character below the digits": (f"3,{face('/')},Training", "'/'"),
     "a character above the digits": (f"3,{face(':')},Training", "':'"),
     "a zero byte": (f"3,{face(chr(0))},Training", "pixel 1"),
@@ -105,7 +111,7 @@ BAD_ROWS = {
     "label of 5000 digits": (f"{'9' * 5000},{FACE},Training", "label '9999"),
     "no label": (f",{FACE},Training", "no label"),
     "blank label": (f"  ,{FACE},Training", "no label"),
-    "unknown usage": (f"3,{FACE},training", "unknown Usage 'training'"),
+    "unknown usage": (f"3,{FACE},Trainng", "unknown Usage 'Trainng'"),
     "no usage": (f"3,{FACE},", "unknown Usage ''"),
     "usage cut off": (f"3,{FACE},PrivateTe", "unknown Usage 'PrivateTe'"),
     "field missing": (f"3,{FACE}", "2 fields instead of 3"),
@@ -141,14 +147,19 @@ BAD_FILES = {
     "empty gzip": (gzip.compress(b""), "the file is empty"),
     "only line ends": (b"\n\r\n\n", "the file is empty"),
     "no header": (ROW.encode(), "has no column 'emotion'"),
-    "no usage column": (f"emotion,pixels\n3,{FACE}\n".encode(), "has no column 'Usage'"),
     "column twice": (f"emotion,emotion,pixels,Usage\n3,3,{FACE},Training\n".encode(), "has twice"),
-    "semicolons": (HEADER.replace(",", ";").encode(), "has no column"),
+    "semicolons": (HEADER.replace(",", ";").encode(), "no row after the header"),
+    "colons": (HEADER.replace(",", ":").encode(), "has no column"),
+    "a separator that is none": (f"sep=x\n{HEADER}".encode(), "the separator 'x'"),
+    "Kaggle's test.csv": (f"pixels\n{FACE}\n".encode(), "Kaggle's test.csv has no labels"),
+    "a web page": (b"<!DOCTYPE html><html>", "a web page"),
+    "7z": (b"7z\xbc\xaf\x27\x1c" * 9, "7z archive"),
+    "Git LFS": (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     "no rows": (HEADER.encode(), "no row after the header"),
     "noise": (b"\x00\xff\x13\x80" * 500, "not UTF-8 text"),
     "noise, one long line": (b"\x07" * 3_000_000, "longer than"),
     "a long line later": ((HEADER + "3," + "1 " * 2_000_000).encode(), "line 2 is longer than"),
-    "UTF-16": ((HEADER + ROW).encode("utf-16"), "not UTF-8 text"),
+    "UTF-16 cut off": ((HEADER + ROW).encode("utf-16")[:-1], "not UTF-16 text"),
     "a picture": (images.encode_jpeg(np.zeros((9, 9), np.uint8)), "the first line"),
     "old Mac line ends": ((HEADER + ROW).replace("\n", "\r").encode(), "has no column"),
     "half-written": ((HEADER + ROW * 3)[:-3000].encode(), "row 3 (line 4): 2 fields instead of 3"),
@@ -329,7 +340,7 @@ def test_round_trips_with_the_original_tools(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
-    with pytest.raises(DatasetError, match="cannot be written"):
+    with pytest.raises(BadInputError, match="cannot be written"):
         write_fer2013(make(2), tmp_path / "no" / "out.csv")
 
 
@@ -349,7 +360,17 @@ def test_classes_beside_the_file(tmp_path):
     write_fer2013(make(7), tmp_path / "seven.csv")
     with pytest.raises(DatasetError, match="label '2' is out of range"):
         read_fer2013(tmp_path / "seven.csv")
-    for broken in ("{", "[]", '{"class_names": 3}', '{"names": []}', '["joy", "rage"]', '["happy", "happy"]'):
+    (tmp_path / "classes.json").write_text('\ufeff["高兴", "伤心"]', "utf-8")
+    assert read_fer2013(tmp_path / "emotion_file.csv").class_names == ("高兴", "伤心")
+    for broken in (
+        "{",
+        "[]",
+        '{"class_names": 3}',
+        '{"names": []}',
+        '["a", "A"]',
+        '["happy", "happy"]',
+        "[" * 100_000,
+    ):
         (tmp_path / "classes.json").write_text(broken)
         with pytest.raises(DatasetError, match=r"classes\.json"):
             read_fer2013(tmp_path / "emotion_file.csv")

@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ferlib.common import images, labels
 from ferlib.common.errors import DatasetError
@@ -52,7 +53,8 @@ def test_names_of_the_parts(tmp_path, part, usage):
 def test_class_folders_without_parts_are_training(tmp_path):
     make(tmp_path, ("happy", "Sadness"), (".",))
     faces = build.read_data(tmp_path)
-    assert set(faces.usage) == {"Training"} and faces.labels.tolist() == [3, 3, 4, 4]
+    assert set(faces.usage) == {"Training"} and faces.labels.tolist() == [0, 0, 1, 1]
+    assert faces.class_names == ("happy", "sad")
 
 
 def test_numbers_are_fer2013s_own(tmp_path):
@@ -87,13 +89,79 @@ def test_numbers_of_a_class_set_need_its_names(tmp_path):
     assert faces.class_names == ("happy", "disgust") and np.array_equal(faces.pixels[0], noise(0))
 
 
-def test_contempt_makes_eight(tmp_path, caplog):
-    make(tmp_path, ("contempt", "neutrality", "happy"))
-    with pytest.raises(DatasetError, match="neutrality"):
-        build.read_data(tmp_path)
+@pytest.mark.parametrize(
+    ("names", "classes"),
+    [
+        (("高兴", "伤心", "中性"), ("中性", "伤心", "高兴")),
+        (("Freude", "Trauer", "neutral"), ("neutral", "Freude", "Trauer")),
+        (("contempt", "neutrality", "Happiness"), ("happy", "contempt", "neutrality")),
+        (("1 surprise", "2 fear", "3_disgust"), ("disgust", "fear", "surprise")),
+    ],
+)
+def test_own_names(tmp_path, names, classes):
+    make(tmp_path, names, (".",))
+    faces = build.read_data(tmp_path)
+    assert faces.class_names == classes and faces.counts().tolist() == [2, 2, 2]
+    build.write_dataset(faces, tmp_path / "out")
+    assert json.loads((tmp_path / "out" / "classes.json").read_text("utf-8"))["class_names"] == list(classes)
+    assert build.read_data(tmp_path / "out").class_names == classes
+
+
+def test_names_that_differ_by_case_or_blanks_are_refused(tmp_path):
+    for one, two in (("Bored", "bored"), ("Happy", "happy"), ("a b", "a  b")):
+        make(tmp_path / one, (one, two), (".",))
+        with pytest.raises(DatasetError, match="differ only by case or blanks"):
+            build.read_data(tmp_path / one)
+
+
+def test_a_misspelled_folder_of_one_part_is_named(tmp_path, caplog):
+    make(tmp_path, ("happy", "sad"), ("train",))
+    make(tmp_path, ("hapy", "sad"), ("test",))
+    assert build.read_data(tmp_path).class_names == ("happy", "sad", "hapy")
+    assert any("Training has no picture of hapy" in line for line in caplog.messages)
+    assert any("PrivateTest has no picture of happy" in line for line in caplog.messages)
+
+
+def test_a_classes_json_of_other_names_is_not_used(tmp_path, caplog):
+    make(tmp_path, ("高兴", "伤心", "中性"), (".",))
+    (tmp_path / "classes.json").write_text('["happy", "sad", "neutral"]')
+    assert build.read_data(tmp_path).class_names == ("中性", "伤心", "高兴")
+    assert "--names" in caplog.messages[0] and len(caplog.messages) == 1
+    (tmp_path / "classes.json").write_text('["高兴", "伤心", "中性"]', "utf-8")
+    assert build.read_data(tmp_path).class_names == ("高兴", "伤心", "中性")
+
+
+def test_what_is_left_out_is_counted(tmp_path, caplog):
+    make(tmp_path, ("happy", "sad"), (".",))
+    (tmp_path / "happy" / "a" / "b" / "c").mkdir(parents=True)
+    (tmp_path / "notes").mkdir()
+    for place in ("happy/a", "happy/a/b", "happy/a/b/c", "."):
+        images.write_image(tmp_path / place / "deep.png", noise(place.count("/") + 500))
+    for name in ("happy/a.mp4", "happy/b.MP4", "sad/c", "sad/d.txt", "sad/.hidden", "sad/Thumbs.db"):
+        (tmp_path / name).write_text("x")
+    faces = build.read_data(tmp_path)
+    assert faces.counts().tolist() == [3, 2]  # one level deeper is read
+    assert caplog.messages == [
+        f"{tmp_path.name}: 1 pictures in no class folder are left out",
+        f"{tmp_path.name}: folders without a picture (count 0): notes",
+        f"{tmp_path.name}: files left out: 2 pictures in deeper folders, 2 .mp4, 1 without a suffix, 1 .txt",
+    ]
+
+
+def test_every_format_is_read_and_heic_is_named_in_one_line(tmp_path, caplog):
+    (tmp_path / "happy").mkdir()
+    make(tmp_path, ("sad",), (".",))
+    for suffix in (".gif", ".tif", ".TIFF", ".jfif", ".avif", ".jp2", ".ppm", ".webp"):
+        kind = {".jfif": "JPEG", ".jp2": "JPEG2000"}.get(suffix)
+        Image.fromarray(noise(1)).convert("RGB").save(tmp_path / "happy" / f"a{suffix}", kind)
+    for number in range(3):
+        (tmp_path / "happy" / f"IMG_{number}.HEIC").write_bytes(
+            b"\0\0\0\x1cftypheic\0\0\0\0mif1heic" + bytes(99)
+        )
     faces = build.read_data(tmp_path, skip_bad=True)
-    assert faces.class_names == labels.EIGHT and sorted(set(faces.labels)) == [3, 7]
-    assert len(caplog.messages) == 1 and "neutrality" in caplog.messages[0]
+    assert faces.counts().tolist() == [8, 2]
+    (line,) = caplog.messages
+    assert "IMG_0.HEIC and 2 more pictures are HEIC" in line and "pip install pillow-heif" in line
 
 
 def test_what_write_splits_writes_is_read_back(tmp_path):
@@ -145,7 +213,6 @@ def test_bad_pictures_are_named_and_stop_no_other(tmp_path, caplog):
     ("names", "words"),
     [
         (("happy", "3"), "names and of numbers"),
-        (("joy", "rage"), "joy"),
         ("0123457", "do not say which"),
         ((), "no pictures"),
     ],
