@@ -120,15 +120,17 @@ def _serve() -> None:
     """In the process: answer with a line of JSON and the pixels, until the program ends."""
     results = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a library prints must not come between the answers
-    results.write(b"ready\n")
-    results.flush()
-    while question := sys.stdin.buffer.readline():
-        size, max_pixels = map(int, question.split())
-        image, error = np.zeros((0, 0, 3), np.uint8), ""
-        try:
-            image = load_image(sys.stdin.buffer.read(size), max_pixels)
-        except ImageError as failure:
-            error = str(failure)
-        answer = {"shape": image.shape, "bytes": image.nbytes, "error": error}
-        results.write(json.dumps(answer).encode() + b"\n" + image.tobytes() + b"ready\n")
+    with suppress(OSError):  # the program has ended
+        results.write(b"ready\n")
         results.flush()
+        while question := sys.stdin.buffer.readline():
+            size, max_pixels = map(int, question.split())
+            image, error = np.zeros((0, 0, 3), np.uint8), ""
+            try:
+                image = load_image(sys.stdin.buffer.read(size), max_pixels)
+            except ImageError as failure:
+                error = str(failure)
+            answer = {"shape": image.shape, "bytes": image.nbytes, "error": error}
+            results.write(json.dumps(answer).encode() + b"\n" + image.tobytes() + b"ready\n")
+            results.flush()
+    os._exit(0)
