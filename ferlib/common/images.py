@@ -18,7 +18,20 @@ from ferlib.common.boxes import clamp_box, grow_box
 from ferlib.common.errors import BadInputError, ImageError, logger
 from ferlib.common.files import whole
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "DIB", "TIFF", "AVIF", "JPEG2000", "PPM")
+SUFFIX_OF = {
+    **{
+        "JPEG": ".jpg",
+        "MPO": ".jpg",
+        "PNG": ".png",
+        "WEBP": ".webp",
+        "GIF": ".gif",
+        "BMP": ".bmp",
+        "DIB": ".dib",
+    },
+    **{"TIFF": ".tif", "AVIF": ".avif", "JPEG2000": ".jp2", "PPM": ".ppm", "HEIF": ".heic"},
+}
+"""The usual suffix of each format, by Pillow's name."""
+FORMATS = tuple(name for name in SUFFIX_OF if name not in ("MPO", "HEIF"))
 """Pillow's names of the formats that are read, everywhere the same (MPO is a JPEG). No other decoder is started."""
 
 SUFFIXES = (
@@ -73,18 +86,37 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of what is refused or repaired below
-            picture = Image.open(io.BytesIO(data), formats=_formats())
-            _check_limits(picture, data, name, max_pixels)
+            picture = open_image(data, max_pixels, name)
             picture.load()
             return _upright(_to_rgb(picture, data, name), picture)
     except ImageError:
         raise
+    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
+        raise ImageError(f"{name}: not a whole picture ({error})".replace("\n", " ")) from error
+
+
+def open_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "picture") -> ImageFile.ImageFile:
+    """Open a picture without decoding it: its format and size, within all limits.
+
+    Args:
+        data: The bytes of a file.
+        max_pixels: Larger pictures are refused.
+        name: What the messages call it.
+
+    Returns:
+        Pillow's picture; `load` decodes it and may raise almost any error then.
+
+    Raises:
+        ImageError: Not a picture of a known format, or over a limit.
+    """
+    try:
+        picture = Image.open(io.BytesIO(data), formats=_formats())
     except Image.DecompressionBombError as error:
         raise ImageError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
     except UnidentifiedImageError as error:  # Pillow's own words name a memory address
         raise ImageError(f"{name}: not a whole picture ({_describe(data)})") from error
-    except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
-        raise ImageError(f"{name}: not a whole picture ({error})".replace("\n", " ")) from error
+    _check_limits(picture, data, name, max_pixels)
+    return picture
 
 
 def _read_bytes(path: Path) -> bytes:

@@ -1,14 +1,16 @@
 """Checks of a downloaded file: is it a complete picture, large enough, and like no other one?"""
 
-import io
+import re
 import threading
 from dataclasses import dataclass
 from functools import cache
 
 import imagehash
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
+from ferlib.common.errors import ImageError
+from ferlib.common.images import SUFFIX_OF, open_image
 from ferlib.crawl.manifest import Row
 from ferlib.crawl.settings import CrawlSettings, Rejected
 from ferlib.detect.detector import detect_faces, load_cascade
@@ -71,9 +73,6 @@ class Library:
         return self._files[int(near.argmax())] if near.any() else ""
 
 
-SUFFIX_OF = {"JPEG": ".jpg", "MPO": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp", "GIF": ".gif"}
-"""Pillow's name of each format that is accepted, and the suffix of its files."""
-
 HASH_SIZE = (32, 32)
 """Size of the gray picture that a perceptual hash is made of; imagehash's own choice for 64 bits."""
 DRAFT = 128
@@ -102,7 +101,9 @@ class Picture:
 
 
 def check_picture(data: bytes, settings: CrawlSettings | None = None) -> Picture:
-    """Decode a complete file; its format follows from the content, never from a name. Safe in threads.
+    """Decode a complete file of a format of `images.FORMATS`, by its content, never by a name. Safe in threads.
+
+    The limits of `images.load_image` hold, which bound the time that a file can take: pixels, sides, scans.
 
     Args:
         data: Content of the file.
@@ -112,38 +113,34 @@ def check_picture(data: bytes, settings: CrawlSettings | None = None) -> Picture
         Its suffix, size and perceptual hash.
 
     Raises:
-        Rejected: A web page or anything else that is no picture, a truncated or damaged file, too many pixels
-            (which are not decoded then), a shorter side under `settings.min_side`, or fewer faces than
+        Rejected: A web page or anything else that is no picture, a truncated or damaged file, one over a limit
+            (which is not decoded then), a shorter side under `settings.min_side`, or fewer faces than
             `settings.min_faces`.
     """
     settings = settings or CrawlSettings()
     if not data:
         raise Rejected("empty file")
-    too_large = f"more than {settings.max_pixels / 1e6:g} million pixels"
     try:
-        picture: Image.Image = Image.open(io.BytesIO(data), formats=list(SUFFIX_OF.keys() - {"MPO"}))
+        picture: Image.Image = open_image(data, settings.max_pixels)
         suffix = SUFFIX_OF[str(picture.format)]
         width, height = picture.size
-        if width * height > settings.max_pixels:
-            raise Rejected(too_large, width, height)
         if not settings.min_faces:
             # Every byte of a JPEG is still decoded, but only its brightness is computed, and no larger than
             # the hash needs, which takes half of the time. Other formats are not affected.
             picture.draft("L", (DRAFT, DRAFT))
         picture.load()
         # Reading EXIF takes as long as decoding a small file, and most files have none.
-        if picture.format == "PNG" or "exif" in picture.info or "xmp" in picture.info:
+        if picture.format in ("PNG", "TIFF") or "exif" in picture.info or "xmp" in picture.info:
             if picture.getexif().get(ExifTags.Base.Orientation, 1) in (5, 6, 7, 8):  # turned by 90°
                 width, height = height, width
             picture = ImageOps.exif_transpose(picture)
         phash = perceptual_hash(picture)
-    except UnidentifiedImageError as error:
-        page = data[:200].lstrip().lower().startswith((b"<!doctype html", b"<html"))
-        raise Rejected("a web page, not a picture" if page else "not a picture") from error
-    except Image.DecompressionBombError as error:
-        raise Rejected(too_large) from error
-    except Rejected:
-        raise
+    except ImageError as error:
+        reason = str(error).removeprefix("picture: ")
+        if kind := re.search(r"not a whole picture \((.*?)(?:; read are .*)?\)$", reason):
+            known = kind[1] != "no known picture format"
+            reason = "not a picture" + f": {kind[1]}" * known if "not a picture" not in kind[1] else kind[1]
+        raise Rejected(reason) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
         raise Rejected("cut off or damaged") from error
     if min(width, height) < settings.min_side:

@@ -1,26 +1,28 @@
 """Download one file: timeouts, a deadline, a size limit, retries after a pause, checked redirects."""
 
+import ipaddress
+import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
-from http.cookiejar import DefaultCookiePolicy
-from typing import Any
-from urllib.parse import urljoin
+from pathlib import Path
+from typing import Any, Self
+from urllib.parse import urlencode, urljoin, urlsplit
 
-import requests
+from requests import certs, utils
 from requests.adapters import HTTPAdapter
-from urllib3 import exceptions
+from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, exceptions
 from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool
-from urllib3.util import Retry
+from urllib3.util import Retry, Timeout
 
 from ferlib import __version__
 from ferlib.common.errors import CrawlError
-from ferlib.crawl.robots import AGENT, FORBIDDEN, Robots, is_local
+from ferlib.crawl.robots import AGENT, FORBIDDEN, Robots, host_of, is_local
 from ferlib.crawl.settings import CrawlSettings, Rejected
 
 CHUNK = 1 << 16
@@ -31,7 +33,16 @@ ROBOTS_BYTES = 512_000
 
 LATE, BAD_ADDRESS = "no answer in time", "address cannot be followed"
 
-_deadline: ContextVar[float] = ContextVar("deadline")
+
+@dataclass(eq=False, slots=True)
+class _Attempt:
+    """A request under way: `stop` ends what its socket receives."""
+
+    deadline: float
+    stop: Callable[[], Any] | None = None
+
+
+_current: ContextVar[_Attempt] = ContextVar("attempt")
 
 
 class _Temporary(Rejected):
@@ -42,75 +53,69 @@ class _Temporary(Rejected):
         self.error, self.response = error, response
 
 
-@contextmanager
-def _until_deadline(stop: Callable[[], None]) -> Iterator[None]:
-    """Stop what a socket receives at the deadline, and raise TimeoutError then.
-
-    The timeout of a socket starts again with every byte: a server that sends its headers or the sizes of its
-    chunks byte by byte would hold a worker for hours.
-    """
-    deadline = _deadline.get()
-
-    def interrupt() -> None:
-        with suppress(OSError, RuntimeError, ValueError):  # the connection has just ended
-            stop()
-
-    timer = threading.Timer(max(deadline - time.monotonic(), 0.0) + 0.02, interrupt)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-        if time.monotonic() > deadline:
-            raise TimeoutError(LATE)
-
-
 class _Connection(HTTPConnection):
     """A connection whose headers arrive before the deadline."""
 
     def getresponse(self) -> Any:
-        sock = self.sock
-        with _until_deadline(lambda: sock.shutdown(socket.SHUT_RD)):
-            return super().getresponse()
+        attempt = _current.get()
+        attempt.stop = partial(self.sock.shutdown, socket.SHUT_RD)
+        response = super().getresponse()
+        attempt.stop = None
+        if time.monotonic() > attempt.deadline:
+            raise TimeoutError(LATE)
+        return response
 
 
 class _SecureConnection(_Connection, HTTPSConnection):
     """The same over https."""
 
 
-class _Adapter(HTTPAdapter):
-    """The adapter of requests with these connections, also behind a proxy."""
-
-    def get_connection_with_tls_context(self, *args: Any, **options: Any) -> HTTPConnectionPool:
-        pool = super().get_connection_with_tls_context(*args, **options)
-        pool.ConnectionCls = _SecureConnection if pool.scheme == "https" else _Connection
-        return pool
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
 
 
-class Downloader(requests.Session):
-    """A session of requests that fetches files within limits and as each host allows. A context manager.
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
 
-    It says who it is, sends and keeps no cookies, reads no .netrc, and uses the proxies of the environment
-    except for this machine.
+
+class Downloader:
+    """Fetches files within limits and as each host allows. A context manager.
+
+    It says who it is, sends and keeps no cookies, reads no .netrc, and uses the proxies and certificates that
+    requests would use, except for this machine.
 
     Args:
         settings: Limits, rate, contact and number of workers; None for the defaults.
     """
 
     def __init__(self, settings: CrawlSettings | None = None):
-        super().__init__()
         self.settings = settings or CrawlSettings()
         about = "; ".join(filter(None, ("facial expression tutorial", self.settings.contact)))
-        self.headers["User-Agent"] = f"{AGENT}/{__version__} ({about}) {requests.utils.default_user_agent()}"
-        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.auth = lambda request: request  # or requests would look into .netrc
-        adapter = _Adapter(pool_connections=16, pool_maxsize=self.settings.workers + 1)
-        for scheme in ("http://", "https://"):
-            self.mount(scheme, adapter)
-        timeout = (self.settings.connect_s, self.settings.read_s)
-        self._get = partial(self.get, timeout=timeout, stream=True, allow_redirects=False)
-        self._robots = Robots(self.settings, lambda url: self.fetch(url, None, False, ROBOTS_BYTES))
+        agent = f"{AGENT}/{__version__} ({about}) {utils.default_user_agent()}"
+        # Asked for by hand and not through a session, which reads the environment again for each request.
+        self._headers = dict(utils.default_headers()) | {"User-Agent": agent}
+        self._timeout = Timeout(connect=self.settings.connect_s, read=self.settings.read_s)
+        authorities = (
+            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certs.where()
+        )
+        self._options: dict[str, Any] = {
+            "ca_cert_dir" if Path(authorities).is_dir() else "ca_certs": authorities
+        }
+        self._adapter = HTTPAdapter(pool_maxsize=self.settings.workers + 1)
+        self._direct = PoolManager(16, maxsize=self.settings.workers + 1, **self._options)
+        self._managers: dict[str, PoolManager] = {}
+        self._robots = Robots(self.settings, lambda url: self.fetch(url, False, ROBOTS_BYTES))
+        self._attempts: set[_Attempt] = set()
+        self._closed = threading.Event()
+        threading.Thread(target=self._stop_late_ones, daemon=True).start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._closed.set()
+        for manager in (self._direct, *self._managers.values()):
+            manager.clear()
 
     def fetch_text(self, url: str, params: Mapping[str, str], check_robots: bool = True) -> str:
         """Fetch a page of results.
@@ -127,25 +132,23 @@ class Downloader(requests.Session):
             CrawlError: The page cannot be fetched.
         """
         try:
-            return self.fetch(url, params, check_robots).decode("utf-8", errors="replace")
+            page = self.fetch(f"{url}?{urlencode(params)}", check_robots)
+            return page.decode("utf-8", errors="replace")
         except Rejected as error:
             advice = "check the address and the network connection"
             if str(error) == FORBIDDEN:
                 advice = "take another source, or ask the site's owners and crawl with obey_robots=False"
             raise CrawlError(f"{url} gave no page ({error}); {advice}") from error
 
-    def fetch(
-        self, url: str, params: Mapping[str, str] | None = None, check_robots: bool = True, max_bytes: int = 0
-    ) -> bytes:
+    def fetch(self, url: str, check_robots: bool = True, max_bytes: int = 0) -> bytes:
         """Fetch a complete file.
 
         A busy server (429, 5xx) and a broken connection are tried again after a pause, or after the time that
         `Retry-After` asks for. Each address of a chain of redirects must be http or https and allowed by its
-        host's robots.txt.
+        host's robots.txt; another host, or another port, must be public.
 
         Args:
             url: Its address.
-            params: Query parameters.
             check_robots: Check robots.txt, if the settings say so too.
             max_bytes: Largest size; 0 for that of the settings.
 
@@ -169,45 +172,77 @@ class Downloader(requests.Session):
                 self._robots.check(url)
             self._robots.wait(url)
             deadline += time.monotonic() - began  # waiting for the host's turn is not the file's fault
-            _deadline.set(deadline)
             try:
-                response, body = self._attempt(url, params, max_bytes or self.settings.max_bytes)
-                if not response.is_redirect:
+                response, body = self._attempt(url, deadline, max_bytes or self.settings.max_bytes)
+                location = response.get_redirect_location()
+                if not location:
                     return body
-                retry = retry.increment("GET", url, response.raw)
-                url, params = urljoin(url, response.headers["Location"]), None
+                retry = retry.increment("GET", url, response)
+                target = urljoin(url, location.encode("latin1").decode())
             except (exceptions.MaxRetryError, ValueError) as error:
                 raise Rejected(BAD_ADDRESS) from error
             except _Temporary as failure:
-                retry = self._pause(retry, url, failure)
+                retry = self._pause(retry, url, failure, deadline)
+                continue
+            _check_redirect(url, target)
+            url = target
 
-    def _attempt(self, url: str, params: Mapping | None, max_bytes: int) -> tuple[requests.Response, bytes]:
+    def _attempt(self, url: str, deadline: float, max_bytes: int) -> tuple[BaseHTTPResponse, bytes]:
         """A response and its body, which is empty for a redirect."""
-        proxies: dict = dict.fromkeys(("http", "https", "all")) if is_local(url) else {}
+        attempt, response = _Attempt(deadline), None
+        _current.set(attempt)
+        self._attempts.add(attempt)
         try:
-            with self._get(url, params=params, proxies=proxies) as response:
-                status = response.status_code
-                if status in BUSY:
-                    raise _Temporary(f"HTTP status {status}", response=response.raw)
-                if status != 200 and not response.is_redirect:
-                    raise Rejected(f"HTTP status {status}", status=status)
-                return response, b"" if response.is_redirect else _read_body(response, max_bytes)
-        except (TimeoutError, requests.Timeout) as error:
-            raise _Temporary(LATE, exceptions.ConnectTimeoutError()) from error
-        except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
-            raise _Temporary("connection broke off", exceptions.ProtocolError()) from error
-        except requests.ConnectionError as error:
-            if error.args and isinstance(error.args[0], exceptions.ReadTimeoutError):
-                raise _Temporary(LATE, exceptions.ConnectTimeoutError()) from error
-            raise _Temporary("no connection", exceptions.ProtocolError()) from error
-        except (
-            requests.RequestException,
-            ValueError,
-            exceptions.HTTPError,
-        ) as error:  # bad address, bad header, …
+            options = {"headers": self._headers, "timeout": self._timeout, "preload_content": False}
+            manager = self._manager(url)
+            response = manager.urlopen("GET", url, redirect=False, retries=False, **options)
+            if response.status in BUSY:
+                raise _Temporary(f"HTTP status {response.status}", response=response)
+            if response.get_redirect_location():
+                return response, b""
+            if response.status != 200:
+                raise Rejected(f"HTTP status {response.status}", status=response.status)
+            attempt.stop = response.shutdown
+            return response, _read_body(response, deadline, max_bytes)
+        except (exceptions.LocationValueError, ValueError) as error:
             raise Rejected(BAD_ADDRESS) from error
+        except (exceptions.HTTPError, OSError) as error:
+            late = isinstance(error, (exceptions.TimeoutError, TimeoutError)) or time.monotonic() > deadline
+            if late and not isinstance(
+                error, exceptions.NewConnectionError
+            ):  # which counts as a timeout there
+                raise _Temporary(LATE, exceptions.ConnectTimeoutError()) from error
+            reason = "no connection" if response is None else "connection broke off"
+            raise _Temporary(reason, exceptions.ProtocolError()) from error
+        finally:
+            self._attempts.discard(attempt)
+            if response is not None:
+                response.close()
 
-    def _pause(self, retry: Retry, url: str, failure: _Temporary) -> Retry:
+    def _manager(self, url: str) -> PoolManager:
+        """The connections to a host, through the proxy that the environment has for it."""
+        host = host_of(url)
+        if host not in self._managers:
+            proxy = None if is_local(url) else utils.select_proxy(url, utils.get_environ_proxies(url))
+            manager = self._adapter.proxy_manager_for(proxy, **self._options) if proxy else self._direct
+            if not (proxy or "").startswith("socks"):
+                manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+            self._managers[host] = manager
+        return self._managers[host]
+
+    def _stop_late_ones(self) -> None:
+        """In a thread of its own: end what is still received after the deadline.
+
+        The timeout of a socket starts again with every byte: a server that sends its headers or the sizes of
+        its chunks byte by byte would hold a worker for hours.
+        """
+        while not self._closed.wait(0.05):
+            for attempt in self._attempts.copy():
+                if attempt.stop and time.monotonic() > attempt.deadline:
+                    with suppress(OSError, RuntimeError, ValueError):  # the connection has just ended
+                        attempt.stop()
+
+    def _pause(self, retry: Retry, url: str, failure: _Temporary, deadline: float) -> Retry:
         """Wait before the next attempt; raise the failure if there is none, or none before the deadline."""
         asked = None
         if failure.response:
@@ -220,21 +255,49 @@ class Downloader(requests.Session):
         except exceptions.MaxRetryError:
             raise failure from None
         pause = retry.get_backoff_time() if asked is None else asked
-        if time.monotonic() + pause > _deadline.get():
+        if time.monotonic() + pause > deadline:
             raise failure
         time.sleep(pause)
         return retry
 
 
-def _read_body(response: requests.Response, max_bytes: int) -> bytes:
+def _read_body(response: BaseHTTPResponse, deadline: float, max_bytes: int) -> bytes:
     """Read in chunks, so that neither a huge file nor a slow one uses up memory or time."""
     body, length = bytearray(), response.headers.get("Content-Length", "")
     too_large = Rejected(f"larger than {max_bytes / 1e6:g} MB")
     if length.isdecimal() and int(length) > max_bytes:
         raise too_large
-    with _until_deadline(response.raw.shutdown):
-        for chunk in response.iter_content(CHUNK):
-            body += chunk
-            if len(body) > max_bytes:
-                raise too_large
+    for chunk in response.stream(CHUNK, decode_content=True):
+        body += chunk
+        if len(body) > max_bytes:
+            raise too_large
+        if time.monotonic() > deadline:
+            break
+    if time.monotonic() > deadline:
+        raise TimeoutError(LATE)
     return bytes(body)
+
+
+def _check_redirect(url: str, target: str) -> None:
+    """Refuse a redirect to what only this machine or its network can reach, unless it is the same host and port."""
+    if not target.lower().startswith(("http://", "https://")) or host_of(target) == host_of(url):
+        return
+    parts = urlsplit(target)
+    with suppress(OSError, UnicodeError):  # without an address here, only a proxy can reach it
+        found = socket.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+        if not all(is_public(str(address[4][0])) for address in found):
+            raise Rejected(f"redirect to an address that is not public ({parts.hostname})")
+
+
+def is_public(address: str) -> bool:
+    """Tell whether an address is one of the public internet.
+
+    Args:
+        address: An IP address.
+
+    Returns:
+        False for loopback, private, link-local, shared, multicast and reserved ones, also inside IPv6.
+    """
+    number = ipaddress.ip_address(address.partition("%")[0])
+    inside = getattr(number, "ipv4_mapped", None) or getattr(number, "sixtofour", None) or number
+    return inside.is_global and not inside.is_multicast

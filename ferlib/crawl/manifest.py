@@ -16,6 +16,9 @@ from ferlib.common import files
 from ferlib.common.errors import CrawlError
 
 MANIFEST = "manifest.csv"
+_FORMULA = re.compile(
+    r"'*\s*[=+\-@＝＋－＠]"
+)  # also after apostrophes, so that each text comes back as it was
 
 
 @dataclass(slots=True)
@@ -56,10 +59,12 @@ class Row:
         """Write the row as a line of the file.
 
         Returns:
-            The line with its line ending; see `clean` for its cells.
+            The line with its line ending; see `clean` for its cells. A text that a spreadsheet would take for a
+            formula begins with an apostrophe, which is left out when the manifest is read.
         """
         buffer = io.StringIO()
-        csv.writer(buffer).writerow(map(clean, astuple(self)))
+        cells = map(clean, astuple(self))
+        csv.writer(buffer).writerow(f"'{cell}" if _FORMULA.match(cell) else cell for cell in cells)
         return buffer.getvalue()
 
 
@@ -105,12 +110,20 @@ def _read(path: Path) -> pd.DataFrame:
         missing = [name for name in COLUMNS if name not in table.columns]
         if missing:
             raise CrawlError(f"{MANIFEST} lacks the columns {', '.join(missing)}; ferlib did not write it")
-        table = table[list(COLUMNS)].astype({"width": "int64", "height": "int64"})
-    except (ValueError, pd.errors.ParserError) as error:
+        table = table[list(COLUMNS)].replace(f"^'(?={_FORMULA.pattern})", "", regex=True)
+        table = table.astype({"width": "int64", "height": "int64"})
+    except (ValueError, OverflowError, OSError) as error:
         raise CrawlError(f"{MANIFEST} cannot be read ({error}); delete it and crawl again") from error
     unknown = sorted(set(table["state"]) - set(STATES))
     if unknown:
         raise CrawlError(f"{MANIFEST} has the unknown state {unknown[0]!r}; known are {', '.join(STATES)}")
+    if (
+        not table["phash"].str.fullmatch("(?:[0-9a-f]{16})?").all()
+        or table[["width", "height"]].min(axis=None) < 0
+    ):
+        raise CrawlError(
+            f"{MANIFEST} has a phash that is not 16 digits, or a negative size; delete it and crawl again"
+        )
     return table
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from ferlib.crawl.check import Library
 from ferlib.crawl.manifest import NEAR_COPY, SAME_ADDRESS, Row, address_key, clean, read_rows
 
-_PART = re.compile(r"\.[0-9a-f]{16}\.(?:jpg|png|webp|bmp|gif)\.[0-9a-f]{8}\.part")
+_PART = re.compile(r"\.[0-9a-f]{16}\.[a-z0-9]+\.[0-9a-f]{8}\.part")
 
 
 class PreviousRuns:

@@ -299,6 +299,13 @@ def test_a_picture_is_checked_by_its_content():
         ("RGB", "WEBP", ".webp"),
         ("RGB", "BMP", ".bmp"),
         ("1", "PNG", ".png"),
+        ("RGB", "TIFF", ".tif"),
+        ("CMYK", "TIFF", ".tif"),
+        ("RGB", "AVIF", ".avif"),
+        ("RGB", "JPEG2000", ".jp2"),
+        ("RGB", "PPM", ".ppm"),
+        ("L", "PPM", ".ppm"),
+        ("RGB", "DIB", ".dib"),
     ],
 )
 def test_every_usual_kind_passes_and_loads(mode, format, suffix):
@@ -330,11 +337,23 @@ BAD_FILES = {
     "cut png": (encoded(Image.fromarray(noise(0)), "PNG")[:-200], "cut off or damaged"),
     "cut gif": (encoded(Image.fromarray(noise(0)), "GIF")[:2000], "cut off or damaged"),
     "small": (encoded(Image.new("RGB", (159, 400)), "PNG"), "a side under 160 pixels"),
-    "bomb": (encoded(Image.new("1", (9000, 9000)), "PNG"), "more than 50 million pixels"),
-    "huge bomb": (encoded(Image.new("1", (20000, 20000)), "PNG"), "more than 50 million pixels"),
-    "postscript": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 500 500\n%%EndComments\n", "not a picture"),
-    "svg": (b'<svg xmlns="http://www.w3.org/2000/svg" width="500" height="500"/>', "not a picture"),
-    "tiff": (encoded(Image.new("RGB", (300, 300)), "TIFF"), "not a picture"),
+    "bomb": (
+        encoded(Image.new("1", (9000, 9000)), "PNG"),
+        "9000×9000 pixels, more than the limit of 50,000,000",
+    ),
+    "huge bomb": (encoded(Image.new("1", (20000, 20000)), "PNG"), "more pixels than the limit of 50,000,000"),
+    "postscript": (
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 500 500\n%%EndComments\n",
+        "not a picture: PostScript",
+    ),
+    "svg": (
+        b'<svg xmlns="http://www.w3.org/2000/svg" width="500" height="500"/>',
+        "not a picture: SVG; save it as PNG",
+    ),
+    "heic": (b"\0\0\0\x18ftypheic" + bytes(40), "not a picture: HEIC, which needs pillow-heif.*"),
+    "film": (b"\0\0\0\x18ftypisom" + bytes(40), "a video, not a picture"),
+    "line": (encoded(Image.new("L", (1, 30_000)), "PNG"), r"1×30000 pixels; the limits are .*"),
+    "scans": (jpeg() + b"\xff\xda" * 300, "a JPEG of 301 scans.*"),
 }
 
 

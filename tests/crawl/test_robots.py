@@ -89,7 +89,8 @@ def test_a_search_page_that_robots_forbid_is_not_asked_but_an_interface_is(tmp_p
     assert not [path for path in visits if path.startswith("/search")]
 
 
-def test_a_redirect_is_asked_of_the_robots_of_where_it_leads(tmp_path):
+def test_a_redirect_is_asked_of_the_robots_of_where_it_leads(tmp_path, monkeypatch):
+    monkeypatch.setattr(http, "is_public", lambda address: True)
     with robots_site("User-agent: *\nDisallow: /a\n") as (other, visits):
 
         def answer(handler, path, visit):

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bs4 import BeautifulSoup
 
@@ -139,10 +139,16 @@ class BaiduListSource(BaiduSource):
             CrawlError: The answer is no listing.
         """
         try:
-            # Titles in it escape the single quote, which is not valid JSON.
-            answer = json.loads(text.replace(r"\'", "'"), strict=False)
+            answer = json.loads(_repair(text), strict=False)
+        except ValueError:  # such as a title that ends with a backslash: the addresses are found all the same
+            page = super().parse(text)
+            records = [replace(record, url=plain_address(record.url)) for record in page.records]
+            return make_page(records, page.total)
+        except RecursionError as error:
+            raise no_results(self.name, text) from error
+        try:
             records = [self._record(result) for result in answer["data"] if result]
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (KeyError, TypeError, AttributeError) as error:
             raise no_results(self.name, text) from error
         return make_page(records, answer.get("displayNum"))
 
@@ -154,11 +160,18 @@ class BaiduListSource(BaiduSource):
 
 
 def _unquote(string: str) -> str:
-    """The value of a JSON string with its quotes; a script may escape what JSON does not know."""
-    try:
-        return json.loads(string, strict=False)
-    except json.JSONDecodeError:
-        return re.sub(r"\\(.)", r"\1", string[1:-1])
+    """The value of a JSON string with its quotes."""
+    return json.loads(_repair(string), strict=False)
+
+
+def _repair(text: str) -> str:
+    r"""Replace what a script may escape but JSON does not know, such as `\'`, `\>` and `\x3e`."""
+
+    def valid(escape: re.Match) -> str:
+        rest = escape[1] or ""
+        return rf"\u00{rest[1:]}" if rest.startswith("x") else escape[0] if rest else ""
+
+    return re.sub(r'\\(["\\/bfnrt]|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2})?', valid, text)
 
 
 # Baidu writes some addresses with exchanged letters. The table is its own and was published long ago;

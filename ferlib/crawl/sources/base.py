@@ -110,7 +110,7 @@ def parse_json(text: str, name: str) -> dict:
     """
     try:
         answer = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         answer = None
     if not isinstance(answer, dict):
         start = " ".join(text[:60].split())

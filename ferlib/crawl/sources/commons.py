@@ -87,7 +87,8 @@ class CommonsSource(Source):
             raise CrawlError(f"{self.name} refuses: {reason}")
         pages = find(answer, "query", "pages")
         files = [file for file in pages if isinstance(file, dict)] if isinstance(pages, list) else []
-        infos = [find(file, "imageinfo") for file in sorted(files, key=lambda file: file.get("index", 0))]
+        files.sort(key=lambda file: index if isinstance(index := file.get("index"), int) else 0)
+        infos = [find(file, "imageinfo") for file in files]
         records = [_record(info[0]) for info in infos if isinstance(info, list) and info]
         about = find(answer, "query", "searchinfo")
         suggestion = find(about, "suggestion")
