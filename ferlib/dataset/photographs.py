@@ -9,7 +9,7 @@ import numpy as np
 from ferlib.common import images
 from ferlib.common.boxes import Box
 from ferlib.common.errors import logger
-from ferlib.detect.detector import Detector, default_detector, detect_faces
+from ferlib.detect.detector import Detector, load_detector, detect_faces
 
 FACE_SIDE = 128
 """Pictures whose longer side has at most this many pixels are taken as faces that are already cut out."""
@@ -88,7 +88,7 @@ class FaceReader:
 
     def _detector(self) -> Detector:
         if not hasattr(self._local, "detector"):  # a detector must not be shared between threads
-            self._local.detector = default_detector()
+            self._local.detector = load_detector()
         return self._local.detector
 
 
