@@ -41,9 +41,10 @@ MAX_SCANS, MAX_SCAN_PIXELS = 200, 1_000_000_000
 _PIXELS_OF_FORMAT = {
     "JPEG2000": 10_000_000,
     "PPM": 500_000,  # as text; its raw form has the general limit
-    "WEBP": 25_000_000,
-    "AVIF": 25_000_000,
+    "WEBP": 20_000_000,
+    "AVIF": 20_000_000,
     "HEIF": 25_000_000,
+    "TIFF": 40_000_000,
     "progressive JPEG": 30_000_000,
     "more than 8 bits per channel": 25_000_000,
 }
@@ -68,7 +69,9 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         uint8 (height, width, 3), RGB.
 
     Raises:
-        ImageError: The file is missing, empty, not a picture of a known format, truncated, or over a limit.
+        ImageError: The file is missing, empty or truncated.
+        ImageFormatError: It is not a picture of a known format.
+        ImageLimitError: It is over a limit, which the message names.
     """
     name = "picture" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read_bytes(Path(source))
@@ -91,8 +94,10 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         raise ImageLimitError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
     except UnidentifiedImageError as error:  # Pillow's own words name a memory address
         known = any(data.startswith(magic) for magic in _SIGNATURES)  # and the rest cannot be read
-        kind = ImageError if known else ImageFormatError
-        raise kind(f"{name}: not a whole picture ({_describe(data)})") from error
+        message = f"{name}: not a whole picture ({_describe(data)})"
+        if known:
+            raise ImageError(message) from error
+        raise ImageFormatError(message) from error
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
         raise ImageError(f"{name}: not a whole picture ({error})".replace("\n", " ")) from error
 
@@ -190,12 +195,12 @@ def _to_rgb(picture: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
     rgb = np.empty((width, height, 3) if turn in (5, 6, 7, 8) else (height, width, 3), np.uint8)
     stored = _stored_view(rgb, turn)
     transparent = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    scale = None if deep is None else _eight_bits(deep, name)
-    step = max(1, 4_000_000 // width)
+    convert = None if deep is None else _eight_bits(deep, name)
+    step = max(1, 1_000_000 // width)
     for top in range(0, height, step):
         rows = slice(top, min(height, top + step))
-        if deep is not None:
-            stored[rows] = scale(deep[rows])
+        if deep is not None and convert is not None:
+            stored[rows] = convert(deep[rows])
             continue
         strip = picture.crop((0, rows.start, width, rows.stop))
         if transparent:
@@ -248,15 +253,13 @@ def _eight_bits(values: np.ndarray, name: str) -> Callable[[np.ndarray], np.ndar
     if not usual:
         logger.warning("%s: its values end at %g; they are scaled as if %g were white", name, most, top)
     divisor = {255.0: 1.0, 65535.0: 257.0}.get(float(top), top / 255)
-
-    def scaled(part: np.ndarray) -> np.ndarray:
-        return np.clip(np.nan_to_num(part.astype(np.float64)) / divisor, 0, 255).astype(np.uint8)
-
-    table = scaled(np.arange(65536))
-    in_table = not floats and top <= 65535
+    whole_numbers = np.uint32 if top <= 65535 else np.uint64
 
     def convert(part: np.ndarray) -> np.ndarray:
-        eight = table[np.clip(part, 0, 65535)] if in_table else scaled(part)
+        if floats:
+            eight = np.clip(np.nan_to_num(part.astype(np.float64)) / divisor, 0, 255).astype(np.uint8)
+        else:
+            eight = (np.maximum(part, 0).astype(whole_numbers) * 255 // int(top)).astype(np.uint8)
         return eight if eight.ndim == 3 else eight[:, :, None]
 
     return convert

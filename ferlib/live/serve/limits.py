@@ -2,8 +2,9 @@
 
 import json
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
+
+from werkzeug.datastructures import Headers
 
 from ferlib.common.errors import FerlibError
 
@@ -45,7 +46,7 @@ class Limits:
     requests: int = 32
     connections: int = 100
     seconds: float = 20
-    decoding_seconds: float = 4
+    decoding_seconds: float = 5
 
 
 class RefusedError(FerlibError):
@@ -85,7 +86,7 @@ def body_too_large(limits: Limits) -> str:
     return f"the request is larger than the limit of {limits.bytes / 1e6:g} MB; send a smaller picture"
 
 
-def check_site(headers: Mapping[str, str]) -> None:
+def check_site(headers: Headers) -> None:
     """Refuse what another site's page has a browser send to a server that is for this machine only.
 
     Under DNS rebinding the name of another site leads to this machine, so `Host` must be a name of this machine.

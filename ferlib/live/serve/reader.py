@@ -90,9 +90,13 @@ class PictureReader:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End decoders and threads; what is being decoded is refused, what waits is not read."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the decoders; what is being decoded is refused."""
+        self.refuse_more()
         self._decoders.__exit__()
+
+    def refuse_more(self) -> None:
+        """Refuse pictures from now on; those that are being read are finished."""
+        self._threads.shutdown(wait=False)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -128,7 +132,12 @@ class PictureReader:
         if not self._free.acquire(timeout=self.limits.decoding_seconds):
             raise RefusedError(503, _BUSY)
         try:
-            return self._threads.submit(self._read, data).result()
+            future = self._threads.submit(self._read, data)
+        except RuntimeError as error:  # of `refuse_more`
+            self._free.release()
+            raise RefusedError(503, "the server is being stopped") from error
+        try:
+            return future.result()
         finally:
             self._free.release()
 

@@ -177,6 +177,7 @@ class Server(TcpWSGIServer):
                 while not self._stopping:
                     wasyncore.loop(timeout=1, use_poll=hasattr(select, "poll"), map=self._map, count=1)
                 self.socket.close()
+                self._reader.refuse_more()
                 self.task_dispatcher.shutdown(cancel_pending=True, timeout=3)
         finally:
             wasyncore.close_all(self._map, ignore_all=True)
