@@ -124,7 +124,11 @@ def _start() -> subprocess.Popen:
     program = f"import sys; sys.path[:] = {sys.path!r}; from ferlib.common.decode import _serve; _serve()"
     pipe, command = subprocess.PIPE, [sys.executable, "-c", program]
     # A session of its own, or Ctrl-C in a terminal would end it before the program that needs it.
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
+    environment = {
+        **os.environ,
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
+    }  # glibc gives large pictures' memory back
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True, env=environment)
 
 
 def _serve() -> None:

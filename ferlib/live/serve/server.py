@@ -171,14 +171,14 @@ class Server(TcpWSGIServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.effective_port}"
 
     def run(self) -> None:
-        """Answer requests until `stop`; then up to three seconds for those in work, and all is closed."""
+        """Answer requests until `stop`; then up to two seconds for those in work, and all is closed."""
         try:
             with self._reader:
                 while not self._stopping:
                     wasyncore.loop(timeout=1, use_poll=hasattr(select, "poll"), map=self._map, count=1)
                 self.socket.close()
                 self._reader.refuse_more()
-                self.task_dispatcher.shutdown(cancel_pending=True, timeout=3)
+                self.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
         finally:
             wasyncore.close_all(self._map, ignore_all=True)
 
