@@ -39,7 +39,7 @@ bench: $(READY)
 	$(BIN)/python tests/tools/bench_litert.py
 	$(BIN)/python tests/tools/bench_live.py
 
-# Heavy ones: a long film, 2,000 pictures from 16 clients, 1,000 broken uploads, thousands of mutated files.
+# Heavy ones: a long film, 2,500 good and bad requests from 64 clients, thousands of mutated files.
 soak: $(READY)
 	$(BIN)/python tests/tools/bench_live.py soak
 	$(BIN)/python tests/tools/soak_server.py

@@ -11,11 +11,12 @@ import sys
 import threading
 import time
 from contextlib import suppress
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 
-from ferlib.common.errors import FerlibError, ImageError
+from ferlib.common import errors
+from ferlib.common.errors import FerlibError, ImageError, ImageLimitError
 from ferlib.common.images import MAX_PIXELS, load_image
 
 
@@ -40,6 +41,8 @@ class DecodingPool:
     def __init__(self, workers: int = 2):
         self._workers = workers
         self._free: queue.SimpleQueue[subprocess.Popen] = queue.SimpleQueue()
+        self._busy: set[subprocess.Popen] = set()
+        self._closed = False
 
     def __enter__(self) -> Self:
         """Start the processes.
@@ -52,7 +55,10 @@ class DecodingPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """End the processes, each as soon as its picture is decoded or the deadline has come."""
+        """Kill the processes; a picture that is being decoded in another thread is refused there."""
+        self._closed = True
+        for process in list(self._busy):
+            process.kill()
         for _worker in range(self._workers):
             process = self._free.get()
             process.kill()
@@ -73,7 +79,7 @@ class DecodingPool:
 
         Raises:
             PoolBusyError: No process became free within `deadline` seconds.
-            ImageError: What `load_image` refuses, or a picture that was not decoded at the deadline.
+            ImageError: What `load_image` refuses; ImageLimitError, too, where it was not decoded at the deadline.
         """
         try:
             process = self._free.get(timeout=deadline)
@@ -81,6 +87,8 @@ class DecodingPool:
             raise PoolBusyError("too many pictures are being decoded; try again in a second") from error
         assert process.stdin and process.stdout
         process.stdout.readline()  # it is ready: what a new process imports does not count
+        self._busy.add(process)
+        output: Any = process.stdout  # a BufferedReader, of which Popen's type says less
         answer, limit = None, time.monotonic() + deadline
         timer = threading.Timer(deadline, process.kill)
         timer.start()
@@ -88,24 +96,27 @@ class DecodingPool:
             process.stdin.write(b"%d %d\n%b" % (len(data), max_pixels, data))
             process.stdin.flush()
             answer = json.loads(process.stdout.readline())
-            pixels = np.frombuffer(bytearray(process.stdout.read(answer["bytes"])), np.uint8)
-            image = pixels.reshape(answer["shape"])
+            image = np.empty(answer["shape"], np.uint8)
+            if output.readinto(image.reshape(-1)) < image.nbytes:
+                raise OSError("the pixels ended early")
         except (OSError, ValueError) as error:  # it was killed
             answer = None
-            in_time = time.monotonic() < limit
-            reason = "its decoder has ended" if in_time else f"not decoded within {deadline:g} s"
-            raise ImageError(f"picture: {reason}; save it again, smaller and as JPEG or PNG") from error
+            remedy = "save it again, smaller and as JPEG or PNG"
+            if time.monotonic() < limit:
+                raise ImageError(f"picture: its decoder has ended; {remedy}") from error
+            raise ImageLimitError(f"picture: not decoded within {deadline:g} s; {remedy}") from error
         finally:
             timer.cancel()
             timer.join()
+            self._busy.discard(process)
             if answer is None or time.monotonic() >= limit:
                 process.kill()
                 process.wait()
                 with suppress(OSError):  # no memory now: the next picture tries again
-                    process = _start()
+                    process = process if self._closed else _start()
             self._free.put(process)
         if answer["error"]:
-            raise ImageError(answer["error"])
+            raise getattr(errors, answer["kind"])(answer["error"])
         return image
 
 
@@ -113,7 +124,11 @@ def _start() -> subprocess.Popen:
     program = f"import sys; sys.path[:] = {sys.path!r}; from ferlib.common.decode import _serve; _serve()"
     pipe, command = subprocess.PIPE, [sys.executable, "-c", program]
     # A session of its own, or Ctrl-C in a terminal would end it before the program that needs it.
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True)
+    environment = {
+        **os.environ,
+        "MALLOC_MMAP_THRESHOLD_": "1048576",
+    }  # glibc gives large pictures' memory back
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, start_new_session=True, env=environment)
 
 
 def _serve() -> None:
@@ -125,12 +140,15 @@ def _serve() -> None:
         results.flush()
         while question := sys.stdin.buffer.readline():
             size, max_pixels = map(int, question.split())
-            image, error = np.zeros((0, 0, 3), np.uint8), ""
+            image, kind, error = np.zeros((0, 0, 3), np.uint8), "", ""
             try:
                 image = load_image(sys.stdin.buffer.read(size), max_pixels)
             except ImageError as failure:
-                error = str(failure)
-            answer = {"shape": image.shape, "bytes": image.nbytes, "error": error}
-            results.write(json.dumps(answer).encode() + b"\n" + image.tobytes() + b"ready\n")
+                kind, error = type(failure).__name__, str(failure)
+            answer = {"shape": image.shape, "kind": kind, "error": error}
+            results.write(json.dumps(answer).encode() + b"\n")
+            results.write(image.reshape(-1).data)  # no copy: it may be large
+            results.write(b"ready\n")
             results.flush()
+            del image
     os._exit(0)

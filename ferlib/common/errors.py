@@ -31,6 +31,14 @@ class ImageError(BadInputError):
     """A file or array that is not a usable picture."""
 
 
+class ImageFormatError(ImageError):
+    """A file of a format that is not read."""
+
+
+class ImageLimitError(ImageError):
+    """A picture over one of the limits on size or decoding time; the message names the limit."""
+
+
 class AnnotationError(BadInputError):
     """A label file, or a record in one, that cannot be read."""
 

@@ -6,7 +6,7 @@ An *image* is uint8 (height, width, 3) in RGB order; a *gray* image is uint8 (he
 import io
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ferlib.common.boxes import clamp_box, grow_box
-from ferlib.common.errors import BadInputError, ImageError, logger
+from ferlib.common.errors import BadInputError, ImageError, ImageFormatError, ImageLimitError, logger
 from ferlib.common.files import whole
 
 SUFFIX_OF = {
@@ -51,10 +51,19 @@ MAX_SIDE, MAX_ASPECT = 32_000, 64
 """Longest side in pixels, and longest side per shortest: a picture of 1×24,000,000 pixels has no face."""
 MAX_SCANS, MAX_SCAN_PIXELS = 200, 1_000_000_000
 """Scans of a progressive JPEG, and scans × pixels: each scan costs time, even an empty one. Usual are 10 scans."""
-_SLOW_PIXELS = {
-    "JPEG2000": 12_000_000,
-    "PPM": 500_000,
-}  # of formats whose decoder takes over 0.1 s per megapixel
+_PIXELS_OF_FORMAT = {
+    "JPEG2000": 10_000_000,
+    "PPM": 500_000,  # as text; its raw form has the general limit
+    "WEBP": 20_000_000,
+    "AVIF": 20_000_000,
+    "HEIF": 25_000_000,
+    "TIFF": 40_000_000,
+    "progressive JPEG": 30_000_000,
+    "more than 8 bits per channel": 25_000_000,
+}
+"""Lower limits where decoding takes longer: up to 8 MB of any format take at most 2 s of CPU and 400 MB of memory."""
+MAX_TILES = 40_000
+"""Tiles or strips of a TIFF: each is a step in Python."""
 _MAX_RLE_BYTES = 500_000  # run-length BMPs are decoded in pure Python
 
 
@@ -73,14 +82,16 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
         uint8 (height, width, 3), RGB.
 
     Raises:
-        ImageError: The file is missing, empty, not a picture of a known format, truncated, or over a limit.
+        ImageError: The file is missing, empty or truncated.
+        ImageFormatError: It is not a picture of a known format.
+        ImageLimitError: It is over a limit, which the message names.
     """
     name = "picture" if isinstance(source, bytes) else str(source)
     data = source if isinstance(source, bytes) else _read_bytes(Path(source))
     if not data:
         raise ImageError(f"{name}: the file is empty")
     if len(data) > MAX_BYTES:
-        raise ImageError(
+        raise ImageLimitError(
             f"{name}: {len(data):,} bytes, more than the limit of {MAX_BYTES:,}; save it smaller"
         )
     try:
@@ -88,7 +99,7 @@ def load_image(source: str | os.PathLike | bytes, max_pixels: int = MAX_PIXELS) 
             warnings.simplefilter("ignore")  # Pillow warns of what is refused or repaired below
             picture = open_image(data, max_pixels, name)
             picture.load()
-            return _upright(_to_rgb(picture, data, name), picture)
+            return _to_rgb(picture, data, name)
     except ImageError:
         raise
     except Exception as error:  # Pillow's decoders raise OSError, SyntaxError, struct.error, ValueError …
@@ -112,9 +123,11 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "picture")
     try:
         picture = Image.open(io.BytesIO(data), formats=_formats())
     except Image.DecompressionBombError as error:
-        raise ImageError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
+        raise ImageLimitError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
     except UnidentifiedImageError as error:  # Pillow's own words name a memory address
-        raise ImageError(f"{name}: not a whole picture ({_describe(data)})") from error
+        known = any(data.startswith(magic) for magic in _SIGNATURES)  # and the rest cannot be read
+        message = f"{name}: not a whole picture ({_describe(data)})"
+        raise (ImageError if known else ImageFormatError)(message) from error
     _check_limits(picture, data, name, max_pixels)
     return picture
 
@@ -123,7 +136,9 @@ def _read_bytes(path: Path) -> bytes:
     try:
         size = path.stat().st_size
         if size > MAX_BYTES:
-            raise ImageError(f"{path}: {size:,} bytes, more than the limit of {MAX_BYTES:,}; save it smaller")
+            raise ImageLimitError(
+                f"{path}: {size:,} bytes, more than the limit of {MAX_BYTES:,}; save it smaller"
+            )
         return path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the name
         raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
@@ -140,6 +155,7 @@ def _formats() -> tuple[str, ...]:
     return (*FORMATS, "HEIF")
 
 
+_SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _KINDS = (
     (b"%!PS", "PostScript"),
     (b"%PDF", "PDF"),
@@ -169,19 +185,26 @@ def _check_limits(picture: ImageFile.ImageFile, data: bytes, name: str, max_pixe
     pixels, tiles = width * height, picture.tile
     codec = str(tiles[0][0]) if tiles else ""
     if pixels > max_pixels:
-        raise ImageError(f"{name}: {width}×{height} pixels, more than the limit of {max_pixels:,}")
+        raise ImageLimitError(f"{name}: {width}×{height} pixels, more than the limit of {max_pixels:,}")
     longest, shortest = max(width, height), max(1, min(width, height))
     if longest > MAX_SIDE or longest > MAX_ASPECT * shortest:
-        raise ImageError(
+        raise ImageLimitError(
             f"{name}: {width}×{height} pixels; the limits are {MAX_SIDE:,} per side and {MAX_ASPECT} times the other"
         )
-    slow = _SLOW_PIXELS.get(picture.format or "", max_pixels)
-    if pixels > slow and codec != "raw":
-        raise ImageError(
-            f"{name}: {width}×{height} pixels, more than the limit of {slow:,} for {picture.format}; save it as PNG"
+    kinds = [] if codec == "raw" else [picture.format or ""]
+    kinds += ["progressive JPEG"] * bool(picture.info.get("progressive"))
+    kinds += ["more than 8 bits per channel"] * _is_deep(picture, data)
+    for kind in kinds:
+        if pixels > (most := _PIXELS_OF_FORMAT.get(kind, max_pixels)):
+            raise ImageLimitError(
+                f"{name}: {width}×{height} pixels, more than the limit of {most:,} for {kind}; save it smaller"
+            )
+    if len(tiles) > MAX_TILES:
+        raise ImageLimitError(
+            f"{name}: {len(tiles):,} tiles, more than the limit of {MAX_TILES:,}; save it as PNG"
         )
     if codec == "bmp_rle" and len(data) > _MAX_RLE_BYTES:
-        raise ImageError(f"{name}: a run-length encoded BMP of {len(data):,} bytes; save it as PNG")
+        raise ImageLimitError(f"{name}: a run-length encoded BMP of {len(data):,} bytes; save it as PNG")
     if (
         picture.format in ("JPEG", "MPO")
         or codec == "jpeg"
@@ -189,37 +212,56 @@ def _check_limits(picture: ImageFile.ImageFile, data: bytes, name: str, max_pixe
     ):
         scans = data.count(b"\xff\xda")  # inside coded data every FF is followed by 00 or a restart marker
         if scans > MAX_SCANS + len(tiles) or (scans > 12 and scans * pixels > MAX_SCAN_PIXELS * len(tiles)):
-            raise ImageError(
+            raise ImageLimitError(
                 f"{name}: a JPEG of {scans} scans, far more than any camera writes; save it again"
             )
 
 
 def _to_rgb(picture: ImageFile.ImageFile, data: bytes, name: str) -> np.ndarray:
-    """A decoded picture as RGB, in strips: the whole picture as Python objects would take several times its size."""
+    """A decoded picture as RGB, turned, in strips: as a whole the steps would take several times its size."""
     deep = _deep_values(picture, data)
-    if deep is not None:
-        return _eight_bits(deep, name)
     width, height = picture.size
+    turn = picture.getexif().get(0x0112, 1)  # the orientation (Exif 2.3)
+    rgb = np.empty((width, height, 3) if turn in (5, 6, 7, 8) else (height, width, 3), np.uint8)
+    stored = _stored_view(rgb, turn)
     transparent = "A" in picture.getbands() or "a" in picture.getbands() or "transparency" in picture.info
-    rgb = np.empty((height, width, 3), np.uint8)
-    step = max(1, 4_000_000 // width)
+    convert = None if deep is None else _eight_bits(deep, name)
+    step = max(1, 1_000_000 // width)
     for top in range(0, height, step):
-        strip = picture.crop((0, top, width, min(height, top + step)))
+        rows = slice(top, min(height, top + step))
+        if deep is not None and convert is not None:
+            stored[rows] = convert(deep[rows])
+            continue
+        strip = picture.crop((0, rows.start, width, rows.stop))
         if transparent:
             strip.info = picture.info
             strip = strip.convert("RGBA")
             white = Image.new("RGBA", strip.size, (255, 255, 255, 255))
             strip = Image.alpha_composite(white, strip)
-        rgb[top : top + step] = np.asarray(strip.convert("RGB"))
+        stored[rows] = np.asarray(strip.convert("RGB"))
     return rgb
+
+
+def _stored_view(turned: np.ndarray, orientation: int) -> np.ndarray:
+    """A view of a turned picture in the order of its file: what is written to it is turned by the orientation."""
+    view = turned.transpose(1, 0, 2) if orientation in (5, 6, 7, 8) else turned
+    down = -1 if orientation in (3, 4, 6, 7) else 1
+    right = -1 if orientation in (2, 3, 7, 8) else 1
+    return view[::down, ::right]
+
+
+def _is_deep(picture: ImageFile.ImageFile, data: bytes) -> bool:
+    """Whether a picture has more than 8 bits per channel."""
+    bits = getattr(picture, "tag_v2", {}).get(258, (8,))  # BitsPerSample
+    deep = picture.mode in ("I", "F") or picture.mode.startswith("I;16")
+    return deep or (picture.format == "PNG" and data[24] == 16) or int(max(np.ravel(bits))) > 8
 
 
 def _deep_values(picture: ImageFile.ImageFile, data: bytes) -> np.ndarray | None:
     """The values of a picture with more than 8 bits per channel, (h, w) or (h, w, 3); None for all others."""
     if picture.mode in ("I", "F") or picture.mode.startswith("I;16"):
         return np.asarray(picture)
-    bits = getattr(picture, "tag_v2", {}).get(258, (8,))  # BitsPerSample
-    if (picture.format == "PNG" and data[24] == 16) or max(np.ravel(bits)) > 8:
+    if _is_deep(picture, data):
         # Pillow keeps the upper byte only, which loses data of 10 or 12 bits
         values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
         if values is not None and values.ndim == 3 and values.dtype != np.uint8:
@@ -227,38 +269,30 @@ def _deep_values(picture: ImageFile.ImageFile, data: bytes) -> np.ndarray | None
     return None
 
 
-def _eight_bits(values: np.ndarray, name: str) -> np.ndarray:
-    """Scale values to 0..255 by the range that they use: 8, 10, 12, 14 or 16 bits; floats 0..1 or their maximum."""
-    most = float(np.nanmax(np.where(np.isfinite(values), values, 0), initial=0))
-    if values.dtype.kind == "f":
+def _eight_bits(values: np.ndarray, name: str) -> Callable[[np.ndarray], np.ndarray]:
+    """How values become 0..255 by the range that they use: 8, 10, 12, 14 or 16 bits; floats 0..1 or their maximum."""
+    floats = values.dtype.kind == "f"
+    if floats:
+        most = max((float(np.max(row, where=np.isfinite(row), initial=0)) for row in values), default=0.0)
         top = next((top for top in (1.0, 255.0) if most <= top), most)
         usual = top == 255.0
     else:
+        most = float(max(values.max(), 0))
         top = next((top for top in (255, 1023, 4095, 16383, 65535) if most <= top), most)
         usual = top == 65535 or (top == 255 and values.dtype.itemsize > 2)  # Pillow reads some as 32 bits
     if not usual:
         logger.warning("%s: its values end at %g; they are scaled as if %g were white", name, most, top)
-    scale = {255.0: 1.0, 65535.0: 257.0}.get(float(top), top / 255)
-    eight = np.empty((*values.shape[:2], 3), np.uint8)
-    for rows in np.array_split(np.arange(len(values)), max(1, values.size // 4_000_000)):
-        part = np.nan_to_num(values[rows].astype(np.float64)) / scale
-        part = part if part.ndim == 3 else part[:, :, None]
-        eight[rows] = np.clip(part, 0, 255).astype(np.uint8)
-    return eight
+    divisor = {255.0: 1.0, 65535.0: 257.0}.get(float(top), top / 255)
+    whole_numbers = np.uint32 if top <= 65535 else np.uint64
 
+    def convert(part: np.ndarray) -> np.ndarray:
+        if floats:
+            eight = np.clip(np.nan_to_num(part.astype(np.float64)) / divisor, 0, 255).astype(np.uint8)
+        else:
+            eight = (np.maximum(part, 0).astype(whole_numbers) * 255 // int(top)).astype(np.uint8)
+        return eight if eight.ndim == 3 else eight[:, :, None]
 
-def _upright(image: np.ndarray, picture: Image.Image) -> np.ndarray:
-    """A picture turned as its EXIF orientation says (Exif 2.3, tag 0x0112)."""
-    turned = {
-        2: lambda: image[:, ::-1],
-        3: lambda: image[::-1, ::-1],
-        4: lambda: image[::-1],
-        5: lambda: image.transpose(1, 0, 2),
-        6: lambda: image[::-1].transpose(1, 0, 2),
-        7: lambda: image[::-1, ::-1].transpose(1, 0, 2),
-        8: lambda: image[:, ::-1].transpose(1, 0, 2),
-    }.get(picture.getexif().get(0x0112, 1))
-    return image if turned is None else np.ascontiguousarray(turned())
+    return convert
 
 
 def to_gray(image: np.ndarray) -> np.ndarray:

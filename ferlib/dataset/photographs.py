@@ -9,7 +9,7 @@ import numpy as np
 from ferlib.common import images
 from ferlib.common.boxes import Box
 from ferlib.common.errors import logger
-from ferlib.detect.detector import Detector, load_detector, detect_faces
+from ferlib.detect.detector import Detector, detect_faces, load_detector
 
 FACE_SIDE = 128
 """Pictures whose longer side has at most this many pixels are taken as faces that are already cut out."""

@@ -91,6 +91,15 @@ def test_the_page_and_the_api_answer_through_it(site):
     assert upload["prediction"] == "happiness"  # system E's word
 
 
+@pytest.mark.parametrize("name", ["faces.example.org", "faces.example.org:8443"])
+def test_its_own_page_may_ask_and_other_sites_pages_may_not(site, name):
+    """As browsers send it, old ones, too, which have no Sec-Fetch-Site."""
+    own, foreign = ({"Host": name, "Origin": f"https://{site}"} for site in (name, "evil.example"))
+    for path in ("api/predict", "faces/api/predict"):
+        assert ask("post", f"{site}/{path}", data=PHOTO, headers=own).json()["faces"]
+        assert ask("post", f"{site}/{path}", data=PHOTO, headers=foreign).status_code == 403
+
+
 def test_it_works_under_a_path(site):
     page = ask("get", f"{site}/faces/").text
     for name in re.findall(r'(?:src|href)="([^"#:]+)"', page):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 import flask
 from werkzeug.exceptions import HTTPException
 
-from ferlib.live.serve.limits import SECURITY_HEADERS, RefusedError, error_body, too_large
+from ferlib.common.images import MAX_PIXELS
+from ferlib.live.serve.limits import SECURITY_HEADERS, RefusedError, body_too_large, check_site, error_body
 from ferlib.live.serve.reader import PictureReader, Result
 from ferlib.model.recognise import Face
 
@@ -23,21 +24,29 @@ class _InMemoryRequest(flask.Request):
         return io.BytesIO()
 
 
-def build_app(reader: PictureReader) -> flask.Flask:
+def build_app(reader: PictureReader, loopback: bool = True) -> flask.Flask:
     """Build the Flask application. It keeps nothing between requests and sets no cookies.
 
     Args:
         reader: What recognises the faces.
+        loopback: Whether it is for this machine only: other sites' pages are refused, see `limits.check_site`.
 
     Returns:
         The application.
     """
     app = flask.Flask(__name__, static_folder="page", static_url_path="/static")
+    app.url_map.merge_slashes = False  # it would redirect to whatever Host says
     app.request_class = _InMemoryRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]  # probabilities are in the model's order
     limits = reader.limits
     app.config["MAX_CONTENT_LENGTH"] = limits.bytes
+    app.config["MAX_FORM_MEMORY_SIZE"] = limits.bytes  # no limit of its own
     app.config["MAX_FORM_PARTS"] = 2 * limits.pictures
+
+    @app.before_request
+    def check_sender() -> None:
+        if loopback:
+            check_site(flask.request.headers)
 
     @app.get("/")
     def page() -> flask.Response:
@@ -45,7 +54,7 @@ def build_app(reader: PictureReader) -> flask.Flask:
 
     @app.get("/healthz")
     def health() -> dict:
-        accepted = {"bytes": limits.bytes, "pixels": limits.pixels}
+        accepted = {"bytes": limits.bytes, "pixels": MAX_PIXELS}
         names = list(reader.class_names)
         return {"status": "ok", "model": reader.model_name, "classes": names, "limits": accepted}
 
@@ -83,13 +92,19 @@ def _add_error_handlers(app: flask.Flask, reader: PictureReader) -> None:
         return response
 
     @app.errorhandler(HTTPException)
-    def http_error(error: HTTPException) -> flask.Response | HTTPException:
-        if error.code is None or error.code < 400:  # a redirect
-            return error
-        wrong_method = f"{flask.request.method} is not for this page; pictures are sent with POST"
-        messages = {404: _NOT_FOUND, 405: wrong_method, 413: too_large(reader.limits)}
-        response = refused(RefusedError(error.code, messages.get(error.code, error.name)))
-        if error.code == 405:
+    def http_error(error: HTTPException) -> flask.Response:
+        code = 404 if error.code is None or error.code < 400 else error.code  # never a redirect
+        limits, length = reader.limits, flask.request.content_length or 0
+        too_many = (
+            f"more than the limit of {2 * limits.pictures} form fields; send 1 to {limits.pictures} pictures"
+        )
+        messages = {
+            404: _NOT_FOUND,
+            405: f"{flask.request.method} is not for this page; pictures are sent with POST",
+            413: body_too_large(limits) if length > limits.bytes else too_many,
+        }
+        response = refused(RefusedError(code, messages.get(code, error.name)))
+        if code == 405:
             response.headers["Allow"] = ", ".join(sorted(getattr(error, "valid_methods", None) or ()))
         return response
 

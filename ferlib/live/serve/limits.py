@@ -1,11 +1,10 @@
 """What the server accepts, and its refusals: one line of JSON."""
 
-import io
 import json
-import warnings
+import re
 from dataclasses import dataclass
 
-from PIL import Image
+from werkzeug.datastructures import Headers
 
 from ferlib.common.errors import FerlibError
 
@@ -24,36 +23,30 @@ SECURITY_HEADERS = {
 }
 """Sent with every answer. The page may load nothing from elsewhere and be framed by nobody."""
 
-_SIGNATURES = {
-    b"\xff\xd8\xff": "JPEG",
-    b"\x89PNG\r\n\x1a\n": "PNG",
-    b"GIF87a": "GIF",
-    b"GIF89a": "GIF",
-    b"BM": "BMP",
-}
+_LOOPBACK = r"(localhost|127(\.\d{1,3}){3}|\[::1\])(:\d+)?"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one server accepts.
+    """What one server accepts, beside the limits on pictures of `ferlib.common.images`.
 
     Attributes:
         bytes: Size of a request's body.
-        pixels: Size of a picture; read from its header before anything is decoded.
         faces: Faces of a picture: the largest are recognised, the others only counted.
         pictures: Pictures in one request.
         requests: Requests with pictures at once, in work or waiting; more are refused with 503.
-        connections: Open at once; more wait in the system's queue.
+        connections: Open at once; for one more the longest silent one is closed.
         seconds: How long a request may take to arrive completely; also of an idle connection.
+        decoding_seconds: How long decoding a picture may take, and waiting for it before.
     """
 
     bytes: int = 8_000_000
-    pixels: int = 25_000_000
     faces: int = 32
     pictures: int = 16
     requests: int = 32
     connections: int = 100
     seconds: float = 20
+    decoding_seconds: float = 5
 
 
 class RefusedError(FerlibError):
@@ -81,8 +74,8 @@ def error_body(message: str) -> bytes:
     return json.dumps({"error": " ".join(message.split())}).encode() + b"\n"
 
 
-def too_large(limits: Limits) -> str:
-    """Describe the limit on a request's size.
+def body_too_large(limits: Limits) -> str:
+    """Describe the limit on the size of a request.
 
     Args:
         limits: The server's limits.
@@ -90,34 +83,37 @@ def too_large(limits: Limits) -> str:
     Returns:
         The line of a 413 answer.
     """
-    return f"the request is larger than {limits.bytes / 1e6:g} MB; send a smaller picture"
+    return f"the request is larger than the limit of {limits.bytes / 1e6:g} MB; send a smaller picture"
 
 
-def check_picture(data: bytes, limits: Limits) -> None:
-    """Check the signature and the header of a picture. Nothing is decoded, so that a bomb cannot unfold.
+def check_site(headers: Headers) -> None:
+    """Refuse what another site's page has a browser send to a server that is for this machine only.
+
+    Under DNS rebinding the name of another site leads to this machine, so `Host` must be a name of this machine.
+    A form of another site may be sent here without its consent, so the page that sends must be the server's own:
+    browsers say so in `Sec-Fetch-Site`, or its `Origin` is the host that was asked for, which a reverse proxy
+    repeats in `X-Forwarded-Host`. A page of another site can set none of these headers.
 
     Args:
-        data: The bytes of the file.
-        limits: The server's limits.
+        headers: The headers of the request.
 
     Raises:
-        RefusedError: With status 400 (empty or broken), 413 (too many pixels) or 415 (another format).
+        RefusedError: With status 403; the message names the header and what a proxy has to send.
     """
-    if not data:
-        raise RefusedError(400, "no picture was sent: the body is empty")
-    kind = next((name for signature, name in _SIGNATURES.items() if data.startswith(signature)), None)
-    kind = "WEBP" if data[:4] == b"RIFF" and data[8:12] == b"WEBP" else kind
-    if kind is None:
-        raise RefusedError(415, "this is no JPEG, PNG, WebP, GIF or BMP picture")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of large pictures, which are refused below
-            width, height = Image.open(io.BytesIO(data), formats=[kind]).size
-            size, too_many = f"{width}×{height} pixels", width * height > limits.pixels
-    except Image.DecompressionBombError:
-        size, too_many = "a picture", True
-    except Exception:  # Pillow's readers raise OSError, SyntaxError, struct.error, ValueError …
-        raise RefusedError(400, f"this {kind} picture is broken: its header cannot be read") from None
-    if too_many:
-        limit = f"{limits.pixels / 1e6:g} million pixels"
-        raise RefusedError(413, f"{size}: more than the limit of {limit}; send a smaller copy")
+    host = headers.get("Host", "")
+    if not re.fullmatch(_LOOPBACK, host, re.IGNORECASE):
+        remedy = "open it as localhost; a proxy in front has to send 'Host: localhost'"
+        raise RefusedError(403, f"this server does not answer as {host[:80]!r}: {remedy}")
+    origin = headers.get("Origin")
+    if origin is None or headers.get("Sec-Fetch-Site") == "same-origin":
+        return
+    site = origin.partition("://")[2]
+    name = _without_port(site)
+    asked = headers.get("X-Forwarded-Host", "").split(",")  # of several proxies, the outermost first
+    if not re.fullmatch(_LOOPBACK, site, re.IGNORECASE) and (not name or name != _without_port(asked[0])):
+        remedy = "a proxy in front has to send 'X-Forwarded-Host'"
+        raise RefusedError(403, f"pages of {origin[:80]!r} may not send pictures here; {remedy}")
+
+
+def _without_port(host: str) -> str:
+    return re.sub(r":\d+$", "", host.strip()).lower()

@@ -1,4 +1,4 @@
-"""The one place where requests meet the model: a few threads, each with a detector of its own."""
+"""The one place where requests meet the model: processes that decode, and threads with a detector each."""
 
 import os
 import queue
@@ -7,16 +7,20 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
-from ferlib.common import images
-from ferlib.common.errors import ImageError
+from ferlib.common.decode import DecodingPool, PoolBusyError
+from ferlib.common.errors import ImageError, ImageFormatError, ImageLimitError
 from ferlib.detect.detector import load_detector
 from ferlib.detect.yunet import YuNet
-from ferlib.live.serve.limits import Limits, RefusedError, check_picture
+from ferlib.live.serve.limits import Limits, RefusedError
 from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import Face, Recognizer
+
+_DECODERS = 4
+_BUSY = "the server is busy; try again in a second"
 
 
 @dataclass(frozen=True)
@@ -50,10 +54,11 @@ class _SharedModel:
 
 
 class PictureReader:
-    """Recognise the faces of pictures for many requests at once, in a few threads.
+    """Recognise the faces of pictures for many requests at once. A context manager.
 
-    A detector is never used by two threads, and what decoder, OpenCV and network hold per thread is held a few
-    times, not once per request. YuNet is loaded up to four times; a Haar cascade, which uses all cores by itself,
+    Pictures are decoded in processes of their own, which are killed at a deadline, and read in a few threads. A
+    detector is never used by two threads, and what OpenCV and network hold per thread is held a few times, not once
+    per request. YuNet is loaded up to four times; a Haar cascade, which uses all cores by itself,
     is used by one thread.
 
     Args:
@@ -71,8 +76,27 @@ class PictureReader:
         self._recognizers: queue.SimpleQueue[Recognizer] = queue.SimpleQueue()
         for detector in detectors:
             self._recognizers.put(replace(recognizer, model=model, detector=detector))
-        self._threads = ThreadPoolExecutor(len(detectors), "ferlib-read")
+        self._decoders, self._free = DecodingPool(_DECODERS), threading.BoundedSemaphore(_DECODERS)
+        self._threads = ThreadPoolExecutor(_DECODERS, "ferlib-read")
         self._places = threading.BoundedSemaphore(limits.requests)
+
+    def __enter__(self) -> Self:
+        """Start the decoders.
+
+        Returns:
+            The reader.
+        """
+        self._decoders.__enter__()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """End the decoders; what is being decoded is refused."""
+        self.refuse_more()
+        self._decoders.__exit__()
+
+    def refuse_more(self) -> None:
+        """Refuse pictures from now on; those that are being read are finished."""
+        self._threads.shutdown(wait=False)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -85,7 +109,7 @@ class PictureReader:
             RefusedError: With status 503, at once, when all places are taken.
         """
         if not self._places.acquire(blocking=False):
-            raise RefusedError(503, "the server is busy; try again in a second")
+            raise RefusedError(503, _BUSY)
         try:
             yield
         finally:
@@ -101,23 +125,34 @@ class PictureReader:
             The faces and the size of the picture.
 
         Raises:
-            RefusedError: With status 400, 413 or 415, where it is no picture that is accepted.
+            RefusedError: With status 400 (empty or broken), 413 (over a limit), 415 (another format) or 503 (busy).
         """
-        check_picture(data, self.limits)
-        return self._threads.submit(self._read, data).result()
+        if not data:
+            raise RefusedError(400, "no picture was sent: the body is empty")
+        if not self._free.acquire(timeout=self.limits.decoding_seconds):
+            raise RefusedError(503, _BUSY)
+        try:
+            future = self._threads.submit(self._read, data)
+        except RuntimeError as error:  # of `refuse_more`
+            self._free.release()
+            raise RefusedError(503, "the server is being stopped") from error
+        try:
+            return future.result()
+        finally:
+            self._free.release()
 
     def _read(self, data: bytes) -> Result:
+        try:
+            image = self._decoders.load(data, self.limits.decoding_seconds)
+        except PoolBusyError as error:
+            raise RefusedError(503, _BUSY) from error
+        except ImageError as error:
+            status = {ImageLimitError: 413, ImageFormatError: 415}.get(type(error), 400)
+            raise RefusedError(status, str(error)) from error
         recognizer = self._recognizers.get()
         try:
-            image = images.load_image(data, self.limits.pixels)
             faces = recognizer.read(image, "rgb")
-        except ImageError as error:
-            raise RefusedError(400, str(error)) from error
         finally:
             self._recognizers.put(recognizer)
         limit = self.limits.faces
         return Result(image.shape[1], image.shape[0], faces[:limit], max(0, len(faces) - limit))
-
-    def close(self) -> None:
-        """End the threads; what waits is not read."""
-        self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,8 +1,10 @@
 """The transport of requests: waitress, with a deadline per request and JSON for its own refusals."""
 
 import ctypes
+import ipaddress
 import logging
 import math
+import select
 import signal
 import socket
 import threading
@@ -20,7 +22,7 @@ from waitress.task import ThreadedTaskDispatcher
 
 from ferlib.common.errors import BadInputError
 from ferlib.live.serve.app import build_app
-from ferlib.live.serve.limits import SECURITY_HEADERS, Limits, error_body, too_large
+from ferlib.live.serve.limits import SECURITY_HEADERS, Limits, body_too_large, error_body
 from ferlib.live.serve.reader import PictureReader
 from ferlib.model.recognise import Recognizer
 
@@ -40,7 +42,7 @@ class _JsonError:
 
     def __init__(self, code: int, limits: Limits):
         self.code = code
-        self._message = too_large(limits) if code == 413 else _MESSAGES.get(code, _MESSAGES[400])
+        self._message = body_too_large(limits) if code == 413 else _MESSAGES.get(code, _MESSAGES[400])
 
     def to_response(self, _ident: str | None = None) -> tuple[str, list[tuple[str, str]], bytes]:
         headers = [("Content-Type", "application/json"), *SECURITY_HEADERS.items()]
@@ -117,6 +119,7 @@ class Server(TcpWSGIServer):
     """
 
     channel_class = _Channel
+    active_channels: dict[int, Any]
 
     def __init__(
         self, recognizer: Recognizer, host: str = "127.0.0.1", port: int = 0, limits: Limits | None = None
@@ -132,7 +135,8 @@ class Server(TcpWSGIServer):
                 host=host,
                 port=port,
                 threads=self.limits.requests + _SPARE_THREADS,
-                connection_limit=self.limits.connections,
+                connection_limit=2 * self.limits.connections,  # never reached: handle_accept makes room
+                clear_untrusted_proxy_headers=False,  # X-Forwarded-Host is looked at, and can do no harm
                 max_request_body_size=self.limits.bytes + 1,
                 inbuf_overflow=2 * self.limits.bytes,  # larger bodies than this would go to the disk
                 channel_timeout=math.ceil(self.limits.seconds) + 1,  # later than the deadline, which answers
@@ -140,13 +144,24 @@ class Server(TcpWSGIServer):
                 ident=None,
             )
             dispatcher = ThreadedTaskDispatcher()
-            super().__init__(build_app(self._reader), dispatcher=dispatcher, adj=adjustments)
+            loopback = ipaddress.ip_address(adjustments.listen[0][3][0]).is_loopback
+            app = build_app(self._reader, loopback)
+            super().__init__(app, dispatcher=dispatcher, adj=adjustments)
         except (OSError, OverflowError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             raise BadInputError(
                 f"cannot listen on {host}, port {port} ({reason}); choose another --host or --port"
             ) from error
         dispatcher.set_thread_count(adjustments.threads)
+
+    def handle_accept(self) -> None:
+        """Accept a connection; where too many are open, close one that waits for its client first."""
+        if len(self.active_channels) >= self.limits.connections:
+            waiting = [channel for channel in self.active_channels.values() if not channel.requests]
+            if not waiting:
+                return  # each is being answered; the system's queue holds the new one
+            min(waiting, key=lambda channel: (channel.request is not None, channel.last_activity)).close()
+        super().handle_accept()
 
     @property
     def url(self) -> str:
@@ -156,14 +171,15 @@ class Server(TcpWSGIServer):
         return f"http://{f'[{host}]' if ':' in host else host}:{self.effective_port}"
 
     def run(self) -> None:
-        """Answer requests until `stop`; then up to five seconds for those in work, and all is closed."""
+        """Answer requests until `stop`; then up to two seconds for those in work, and all is closed."""
         try:
-            while not self._stopping:
-                wasyncore.loop(timeout=1, map=self._map, count=1)
+            with self._reader:
+                while not self._stopping:
+                    wasyncore.loop(timeout=1, use_poll=hasattr(select, "poll"), map=self._map, count=1)
+                self.socket.close()
+                self._reader.refuse_more()
+                self.task_dispatcher.shutdown(cancel_pending=True, timeout=2)
         finally:
-            self.socket.close()
-            self.task_dispatcher.shutdown(cancel_pending=True, timeout=5)
-            self._reader.close()
             wasyncore.close_all(self._map, ignore_all=True)
 
     def stop(self) -> None:
