@@ -68,7 +68,9 @@ def _judge(before: np.ndarray, held: list[tuple[Frame, list[Face], np.ndarray]])
     return is_cut, after if is_cut else [change, *after]
 
 
-def _marked(held: list[tuple[Frame, list[Face], np.ndarray]], is_cut: bool) -> Iterator[tuple[Frame, list[Face], bool]]:
+def _marked(
+    held: list[tuple[Frame, list[Face], np.ndarray]], is_cut: bool
+) -> Iterator[tuple[Frame, list[Face], bool]]:
     for k, (frame, faces, _) in enumerate(held):
         yield frame, faces, is_cut and k == 0
 

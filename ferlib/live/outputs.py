@@ -80,6 +80,13 @@ class Selection:
         return [replace(face, box=box) for face, box in zip(faces, moved, strict=True)]
 
 
+ALL = Selection()
+"""All frames, and faces of at least 30 pixels."""
+
+LIVE = Selection(min_face=None)
+"""All frames, and faces that somebody in front of a camera has."""
+
+
 @dataclass(frozen=True)
 class Outputs:
     """The files to write; None leaves one out.
@@ -121,7 +128,9 @@ class Outputs:
         taken = {file.resolve() for file in inputs}
         for path in files:
             if path.resolve() in taken:
-                raise BadInputError(f"{path}: this is one of the files to read, or the video itself; name another file")
+                raise BadInputError(
+                    f"{path}: this is one of the files to read, or the video itself; name another file"
+                )
             if path.is_dir():
                 raise BadInputError(f"{path}: cannot be written, it is a folder; name a file")
             taken.add(path.resolve())
@@ -132,19 +141,24 @@ class Outputs:
                 tempfile.TemporaryFile(dir=place).close()
             except OSError as error:
                 where = path.parent if path in folders else path
-                raise BadInputError(f"{where}: cannot be written ({error.strerror}); name another file") from error
+                raise BadInputError(
+                    f"{where}: cannot be written ({error.strerror}); name another file"
+                ) from error
 
 
-def face_rows(faces: Iterable[Face], **first: object) -> list[dict]:
+def face_rows(faces: Sequence[Face], empty: bool = False, **first: object) -> list[dict]:
     """Make one flat table row per face.
 
     Args:
         faces: The faces of a picture or frame.
+        empty: Whether there is a row, with only the first columns, where there is no face.
         **first: The first columns, the same for all faces.
 
     Returns:
         Rows with the columns of `face_columns`, and `track` and `score`.
     """
+    if empty and not faces:
+        return [first]
     return [
         first
         | {"face": number, **dict(zip(("x", "y", "width", "height"), face.box, strict=True))}

@@ -19,7 +19,7 @@ import numpy as np
 from ferlib import synth
 from ferlib.common import images
 from ferlib.common.backend import silenced_stderr
-from ferlib.common.errors import BadInputError, logger
+from ferlib.common.errors import BadInputError, ImageError, logger
 from ferlib.common.files import whole
 from ferlib.live.outputs import kept
 
@@ -176,7 +176,7 @@ def file_frames(
         The frames; `index` counts those of the file.
 
     Raises:
-        BadInputError: The file cannot be opened, or has no frame that can be decoded.
+        ImageError: The file cannot be opened, or has no frame that can be decoded.
     """
     with _capture(Path(path)) as capture:
         rate, total = _rate(capture), capture.get(cv2.CAP_PROP_FRAME_COUNT)
@@ -202,7 +202,7 @@ def file_frames(
                     break
                 yield Frame(index, seconds, images.to_rgb(frame))
         if index == 0:
-            raise BadInputError(f"{path}: no frame in it can be decoded; is it a complete video file?")
+            raise ImageError(f"{path}: no frame in it can be decoded; is it a complete video file?")
         # some formats only estimate the number; nan and numbers below zero say nothing
         if total - index > max(2, 0.01 * total):
             logger.warning("%s: ends after %d of %.0f frames; it is cut or damaged", path, index, total)
@@ -218,7 +218,7 @@ def frame_rate(path: str | os.PathLike) -> float:
         Frames per second, the mean where the rate changes; 25 for a file that does not say.
 
     Raises:
-        BadInputError: The file cannot be opened.
+        ImageError: The file cannot be opened.
     """
     with _capture(Path(path)) as capture:
         return _rate(capture)
@@ -233,7 +233,7 @@ def _rate(capture: cv2.VideoCapture) -> float:
 def _capture(source: int | str | Path) -> Iterator[cv2.VideoCapture]:
     """An opened source that is always released; OpenCV's own messages stay off the terminal."""
     if isinstance(source, Path) and not source.is_file():
-        raise BadInputError(f"{source}: no such video file; give 'film', a camera's number, or a file's path")
+        raise ImageError(f"{source}: no such video file; give 'film', a camera's number, or a file's path")
     os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # read once, when the first file is opened
     with silenced_stderr():
         if isinstance(source, str):
@@ -242,7 +242,7 @@ def _capture(source: int | str | Path) -> Iterator[cv2.VideoCapture]:
             capture = cv2.VideoCapture(source if isinstance(source, int) else str(source))
     try:
         if not capture.isOpened():
-            raise BadInputError(_why_closed(source))
+            raise ImageError(_why_closed(source))
         yield capture
     finally:
         capture.release()
@@ -265,7 +265,9 @@ def _why_closed(source: int | str | Path) -> str:
     with source.open("rb") as file:
         is_mp4 = file.read(8)[4:] == b"ftyp"
     if is_mp4 and has_picture is False:
-        return f"{source}: OpenCV cannot open it: its index is missing, it was cut off; copy or record it again"
+        return (
+            f"{source}: OpenCV cannot open it: its index is missing, it was cut off; copy or record it again"
+        )
     return f"{source}: OpenCV cannot open it as a video; try an .mp4 or .avi file"
 
 
@@ -284,7 +286,7 @@ def streams(path: str | os.PathLike) -> tuple[bool | None, bool | None]:
     """
     with Path(path).open("rb") as file:
         data = file.read(2_000_000)
-        file.seek(max(len(data), os.path.getsize(path) - 8_000_000))
+        file.seek(max(len(data), Path(path).stat().st_size - 8_000_000))
         data += file.read()  # the index of an .mp4 is often at the end
     for magic, place, picture, sound in (
         (b"ftyp", 4, b"vide", b"soun"),
@@ -408,9 +410,7 @@ class _Writer:
 
     def _open(self, shape: tuple[int, ...]) -> None:
         codec = CODECS[self._path.suffix.lower()]
-        self._writer.open(
-            str(self._part), cv2.VideoWriter.fourcc(*codec), self._fps, (shape[1], shape[0])
-        )
+        self._writer.open(str(self._part), cv2.VideoWriter.fourcc(*codec), self._fps, (shape[1], shape[0]))
         if not self._writer.isOpened():
             where = self._path.parent.name or "."
             raise BadInputError(f"{self._path.name}: cannot be written with codec {codec} in {where}")
