@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from statistics import mean, median
+from typing import TypeAlias
 
 import cv2
 import numpy as np
@@ -15,6 +16,7 @@ from ferlib.model.recognise import Face
 MIN_CHANGE = 0.2
 """Smallest change at a cut: mean difference of two small gray frames, in standard deviations of their pixels."""
 
+_Held: TypeAlias = tuple[Frame, list[Face], np.ndarray]  # with the small frame
 _SIZE = (64, 36)
 _LEAST_DEVIATION = 8.0  # of 255: the noise of a nearly uniform frame is no change
 _RATIO = 3.0  # a cut changes the picture this many times as much as the motion before it
@@ -37,7 +39,7 @@ def mark_cuts(read: Iterable[tuple[Frame, list[Face]]]) -> Iterator[tuple[Frame,
     Yields:
         Each frame, its faces, and whether it is the first one of a new shot; never for the first frame of all.
     """
-    held: list[tuple[Frame, list[Face], np.ndarray]] = []  # frames since a change that may be a cut
+    held: list[_Held] = []  # frames since a change that may be a cut
     before, seconds = None, 0.0  # the last frame before them
     motion: deque[float] = deque(maxlen=8)
     for frame, faces in read:
@@ -60,7 +62,7 @@ def mark_cuts(read: Iterable[tuple[Frame, list[Face]]]) -> Iterator[tuple[Frame,
         yield from _marked(held, _judge(before, held)[0])
 
 
-def _judge(before: np.ndarray, held: list[tuple[Frame, list[Face], np.ndarray]]) -> tuple[bool, list[float]]:
+def _judge(before: np.ndarray, held: list[_Held]) -> tuple[bool, list[float]]:
     """Whether a change is a cut and not the start of motion; and the motion after it."""
     after = [_change(a, b) for (_, _, a), (_, _, b) in pairwise(held)]
     change = _change(before, held[0][2])
@@ -68,9 +70,7 @@ def _judge(before: np.ndarray, held: list[tuple[Frame, list[Face], np.ndarray]])
     return is_cut, after if is_cut else [change, *after]
 
 
-def _marked(
-    held: list[tuple[Frame, list[Face], np.ndarray]], is_cut: bool
-) -> Iterator[tuple[Frame, list[Face], bool]]:
+def _marked(held: list[_Held], is_cut: bool) -> Iterator[tuple[Frame, list[Face], bool]]:
     for k, (frame, faces, _) in enumerate(held):
         yield frame, faces, is_cut and k == 0
 

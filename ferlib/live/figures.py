@@ -117,7 +117,7 @@ class Chart:
         middles = (np.arange(_BINS) + 0.5) / _BINS
         style = {"color": colours, "edgecolor": "#444444", "linewidth": 0.4}
         weights = list(self._counts.values())
-        right.hist([middles] * len(names), _BINS, (0, 1), weights=weights, stacked=True, **style)
+        right.hist([middles] * len(names), _BINS, range=(0, 1), weights=weights, stacked=True, **style)
         right.set(title="how sure the model is", xlabel="largest probability", ylabel="faces", xlim=(0, 1))
         right.yaxis.get_major_locator().set_params(integer=True)
         right.spines[["top", "right"]].set_visible(False)

@@ -16,8 +16,6 @@ from ferlib.live.overlay import draw_predictions
 from ferlib.live.video_faces import Summary, follow_video
 from ferlib.model.recognise import Recognizer
 
-_MOST_LINES = 10  # of one kind; the rest is counted
-
 
 def find_files(
     paths: Iterable[str | os.PathLike], recursive: bool = True, exclude: str | os.PathLike | None = None
@@ -68,22 +66,6 @@ def is_video(path: Path) -> bool:
         Whether its name has a suffix of `video.SUFFIXES`.
     """
     return path.suffix.lower() in video.SUFFIXES
-
-
-class _Lines:
-    """Logs the first lines of a kind as they come, and counts the rest."""
-
-    def __init__(self) -> None:
-        self.count = 0
-
-    def add(self, line: str) -> None:
-        self.count += 1
-        if self.count <= _MOST_LINES:
-            warn_each([line])
-
-    def end(self) -> None:
-        if self.count > _MOST_LINES:
-            logger.warning("… and %d more like these", self.count - _MOST_LINES)
 
 
 def predict_paths(
@@ -151,24 +133,24 @@ class _Reader:
 
     def read_all(self, files: Iterable[Path], total: int) -> None:
         """Read all files, and log those that give nothing."""
-        done, unreadable, without_face = 0, _Lines(), _Lines()
+        done, unreadable, without_face = 0, [], []
         try:
             for file in files:
                 try:
                     if not self._read(file):
-                        without_face.add(f"{file}: no face found")
+                        without_face.append(f"{file}: no face found")
                 except ImageError as error:
                     if total == 1:
                         raise BadInputError(f"nothing could be read: {error}") from error
-                    unreadable.add(str(error))
+                    unreadable.append(str(error))
                 done += 1
         except KeyboardInterrupt:
             logger.warning("stopped after %d of %d files", done, total)
             raise
         finally:
-            unreadable.end()
-            without_face.end()
-        if unreadable.count == total:
+            warn_each(unreadable)
+            warn_each(without_face)
+        if len(unreadable) == total:
             raise BadInputError(f"nothing could be read: none of {total} files is a picture or video")
 
     def _read(self, file: Path) -> int:

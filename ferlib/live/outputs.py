@@ -50,8 +50,6 @@ class Selection:
     def __post_init__(self) -> None:
         if self.every < 1 or (self.min_face is not None and self.min_face < 1):
             raise BadInputError(f"every {self.every}, smallest face {self.min_face}: both are 1 or more")
-        if not 0 < self.smoothing <= 1:
-            raise BadInputError(f"smoothing weight {self.smoothing}: it must be above 0 and at most 1")
         if self.start < 0 or (self.end is not None and not self.start < self.end):
             raise BadInputError(f"from {self.start:g} s to {self.end} s: give an end after the start")
         if self.region is not None and min(self.region[2:]) < 1:
@@ -119,31 +117,20 @@ class Outputs:
         Raises:
             BadInputError: A file cannot be written, is one of the inputs, or is a figure with an unknown suffix.
         """
-        figures = [Path(path) for path in (self.chart, self.timeline) if path is not None]
-        for path in figures:
+        files = [Path(path) for path in (self.chart, self.timeline) if path]
+        for path in files:
             check_choice("suffix of a figure", path.suffix.lower(), FIGURES)
-        files = [*figures, *(Path(path) for path in (self.csv,) if path is not None)]
-        if annotated_is_file and self.annotated is not None:
-            files.append(Path(self.annotated))
+        files += [Path(path) for path in (self.csv, self.annotated if annotated_is_file else None) if path]
         taken = {file.resolve() for file in inputs}
         for path in files:
-            if path.resolve() in taken:
-                raise BadInputError(
-                    f"{path}: this is one of the files to read, or the video itself; name another file"
-                )
-            if path.is_dir():
-                raise BadInputError(f"{path}: cannot be written, it is a folder; name a file")
-            taken.add(path.resolve())
-        folders = [] if self.annotated is None or annotated_is_file else [Path(self.annotated) / "copy"]
-        for path in (*files, *folders):
-            place = next(folder for folder in path.absolute().parents if folder.exists())
-            try:
+            if path.resolve() in taken or path.is_dir():
+                what = "a folder" if path.is_dir() else "one of the files to read, or the video itself"
+                raise BadInputError(f"{path}: cannot be written, this is {what}; name another file")
+        copies = [Path(self.annotated) / "copy"] if self.annotated and not annotated_is_file else []
+        for path in files + copies:
+            with writable(path, make=False):
+                place = next(folder for folder in path.absolute().parents if folder.exists())
                 tempfile.TemporaryFile(dir=place).close()
-            except OSError as error:
-                where = path.parent if path in folders else path
-                raise BadInputError(
-                    f"{where}: cannot be written ({error.strerror}); name another file"
-                ) from error
 
 
 def face_rows(faces: Sequence[Face], empty: bool = False, **first: object) -> list[dict]:
@@ -260,11 +247,12 @@ def table_writer(path: str | os.PathLike, columns: Sequence[str]) -> Iterator[Ca
 
 
 @contextmanager
-def writable(path: str | os.PathLike) -> Iterator[Path]:
+def writable(path: str | os.PathLike, make: bool = True) -> Iterator[Path]:
     """Make the folder of a file, and name the file if writing fails.
 
     Args:
         path: The file.
+        make: Whether the folder is made.
 
     Yields:
         The path.
@@ -274,7 +262,8 @@ def writable(path: str | os.PathLike) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if make:
+            path.parent.mkdir(parents=True, exist_ok=True)
         yield path
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

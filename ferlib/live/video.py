@@ -180,19 +180,17 @@ def file_frames(
     """
     with _capture(Path(path)) as capture:
         rate, total = _rate(capture), capture.get(cv2.CAP_PROP_FRAME_COUNT)
-        seconds, invented = 0.0, False
+        seconds, invented = 0.0, 0
         for index in itertools.count():
             if not capture.grab():
                 break
             stamp = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if index and not seconds < stamp < seconds + _LONGEST_GAP:  # also nan
                 stamp = seconds + 1 / rate
-                if not invented:
-                    logger.warning(
-                        "%s: no usable time stamp at frame %d; its seconds follow from the rate of %g per second",
-                        *(path, index, rate),
-                    )
-                invented = True
+                invented += 1
+                if invented == 1:
+                    words = "its seconds and those of others like it follow from the rate"
+                    logger.warning("%s: no usable time stamp at frame %d; %s of %g", path, index, words, rate)
             seconds = stamp if index else max(0.0, stamp)
             if end is not None and seconds >= end:
                 return
@@ -260,14 +258,10 @@ def _why_closed(source: int | str | Path) -> str:
     if not source.stat().st_size:
         return f"{source}: the file is empty"
     has_picture, has_sound = streams(source)
-    if has_sound and has_picture is False:
+    if has_picture is False and has_sound:
         return f"{source}: it has sound but no picture"
-    with source.open("rb") as file:
-        is_mp4 = file.read(8)[4:] == b"ftyp"
-    if is_mp4 and has_picture is False:
-        return (
-            f"{source}: OpenCV cannot open it: its index is missing, it was cut off; copy or record it again"
-        )
+    if has_picture is False:
+        return f"{source}: cannot open it: its list of frames is missing, it was cut off; copy or record it again"
     return f"{source}: OpenCV cannot open it as a video; try an .mp4 or .avi file"
 
 
@@ -288,13 +282,14 @@ def streams(path: str | os.PathLike) -> tuple[bool | None, bool | None]:
         data = file.read(2_000_000)
         file.seek(max(len(data), Path(path).stat().st_size - 8_000_000))
         data += file.read()  # the index of an .mp4 is often at the end
-    for magic, place, picture, sound in (
-        (b"ftyp", 4, b"vide", b"soun"),
-        (b"\x1aE\xdf\xa3", 0, b"V_", b"A_"),
-        (b"AVI ", 8, b"vids", b"auds"),
+    for magic, track in (
+        (b"....ftyp", b"hdlr.{8}"),
+        (b"\x1aE\xdf\xa3", b"\x86[\x80-\xff]"),
+        (b"RIFF....AVI ", b"strh"),
     ):
-        if data[place : place + 4] == magic:
-            return picture in data, sound in data
+        if re.match(magic, data, re.DOTALL):
+            kinds = set(re.findall(track + b"(vide|soun|V_[A-Z]{3}|A_[A-Z]{3}|vids|auds)", data, re.DOTALL))
+            return any(k[:1] in b"vV" for k in kinds), any(k[:1] in b"saA" for k in kinds)
     return None, None
 
 
@@ -378,54 +373,37 @@ def video_writer(
     path = Path(path)
     if path.suffix.lower() not in CODECS:
         raise BadInputError(f"{path.name}: a video's suffix must be {' or '.join(CODECS)}")
+    writer, codec, fps = cv2.VideoWriter(), CODECS[path.suffix.lower()], round(fps, 3)  # as OpenCV rounds
+    pending: np.ndarray | None = None
+    count, start = 0, 0.0
+
     with (kept if keep else whole)(path) as part:
-        writer = _Writer(path, part, round(fps, 3))  # OpenCV writes rates as thousandths
+
+        def show(image: np.ndarray, until: int) -> None:
+            nonlocal count
+            for _ in range(until - count):
+                writer.write(images.to_bgr(image))
+                count += 1
+
+        def write(image: np.ndarray, seconds: float | None = None) -> None:
+            nonlocal pending, start
+            if pending is None:
+                start = seconds or 0.0
+                writer.open(str(part), cv2.VideoWriter.fourcc(*codec), fps, image.shape[1::-1])
+                if not writer.isOpened():
+                    where = path.parent.name or "."
+                    raise BadInputError(f"{path.name}: cannot be written with codec {codec} in {where}")
+            elif image.shape != pending.shape:  # OpenCV drops such a frame silently
+                shapes = f"{image.shape}, the first was {pending.shape}"
+                raise BadInputError(f"{path.name}: frame {count + 1} is {shapes}")
+            else:
+                show(pending, count + 1 if seconds is None else round((seconds - start) * fps))
+            pending = image
+
         try:
-            yield writer.add
-            writer.end()
+            yield write
+            if pending is None:
+                raise BadInputError(f"{path.name}: no pictures to write")
+            show(pending, count + 1)
         finally:
             writer.release()
-
-
-class _Writer:
-    """OpenCV's writer, which knows no time stamps, behind one that does."""
-
-    def __init__(self, path: Path, part: Path, fps: float):
-        self._path, self._part, self._fps = path, part, fps
-        self._writer = cv2.VideoWriter()
-        self._pending: np.ndarray | None = None
-        self._count, self._start = 0, 0.0
-
-    def add(self, image: np.ndarray, seconds: float | None = None) -> None:
-        if self._pending is None:
-            self._open(image.shape)
-            self._start = seconds or 0.0
-        elif image.shape != self._pending.shape:  # OpenCV drops such a frame silently
-            shapes = f"{image.shape}, the first was {self._pending.shape}"
-            raise BadInputError(f"{self._path.name}: frame {self._count + 1} is {shapes}")
-        else:
-            due = self._count + 1 if seconds is None else round((seconds - self._start) * self._fps)
-            self._write_until(due)
-        self._pending = image
-
-    def _open(self, shape: tuple[int, ...]) -> None:
-        codec = CODECS[self._path.suffix.lower()]
-        self._writer.open(str(self._part), cv2.VideoWriter.fourcc(*codec), self._fps, (shape[1], shape[0]))
-        if not self._writer.isOpened():
-            where = self._path.parent.name or "."
-            raise BadInputError(f"{self._path.name}: cannot be written with codec {codec} in {where}")
-
-    def _write_until(self, due: int) -> None:
-        assert self._pending is not None
-        frame = images.to_bgr(self._pending) if due > self._count else None
-        while frame is not None and self._count < due:
-            self._writer.write(frame)
-            self._count += 1
-
-    def end(self) -> None:
-        if self._pending is None:
-            raise BadInputError(f"{self._path.name}: no pictures to write")
-        self._write_until(self._count + 1)
-
-    def release(self) -> None:
-        self._writer.release()

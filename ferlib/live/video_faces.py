@@ -204,12 +204,12 @@ def _copy_sound(source: Path, target: Path, start: float, end: float | None) -> 
         logger.warning("%s: written without sound, because ffmpeg is not installed", target)
         return
     cut = ["-ss", f"{start:.6f}", *(["-to", f"{end:.6f}"] if end is not None else [])]
-    codec = {".mp4": "aac"}.get(target.suffix.lower(), "pcm_s16le")
+    codec = "aac" if target.suffix.lower() == ".mp4" else "pcm_s16le"
+    maps = ["-map", "0:v", "-map", "1:a?", "-c:v", "copy", "-c:a", codec]
     try:
         with whole(target) as part:
-            inputs = ["-i", target.absolute(), *cut, "-i", source.absolute()]
-            maps = ["-map", "0:v", "-map", "1:a?", "-c:v", "copy", "-c:a", codec]
-            command = [program, "-nostdin", "-v", "error", "-y", *inputs, *maps, part.absolute()]
+            inputs = ["-i", str(target.absolute()), *cut, "-i", str(source.absolute())]
+            command = [program, "-nostdin", "-v", "error", "-y", *inputs, *maps, str(part.absolute())]
             subprocess.run(command, check=True, capture_output=True, text=True)
     except subprocess.CalledProcessError as error:
         reason = " ".join(error.stderr.split()[-12:])

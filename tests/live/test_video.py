@@ -67,7 +67,7 @@ def test_a_cut_video_gives_what_it_has(tmp_path, pictures, caplog):
     [
         ("missing.mp4", "no such video file"),
         ("text.mp4", "cannot open"),
-        ("empty.avi", "cannot open"),
+        ("empty.avi", "the file is empty"),
         ("cut.mp4", "cannot open"),
         (".", "no such video file"),
         (87, "no camera 87 here"),

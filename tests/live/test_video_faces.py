@@ -11,7 +11,7 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
 from ferlib.live import video, video_faces
-from ferlib.live.outputs import Outputs
+from ferlib.live.outputs import Outputs, Selection
 from ferlib.model.recognise import Recognizer
 from tests.live.fakes import BrightnessModel
 
@@ -59,7 +59,7 @@ def test_everything_is_written_and_agrees(clip_file, bright, tmp_path, caplog):
 def test_probabilities_are_those_of_each_frame_smoothed(clip_file, bright, tmp_path):
     path, _ = clip_file
     for weight, name in ((1.0, "raw.csv"), (0.3, "smooth.csv")):
-        video_faces.predict_video(path, bright, Outputs(tmp_path / name), weight)
+        video_faces.predict_video(path, bright, Outputs(tmp_path / name), Selection(smoothing=weight))
     raw, smooth = pd.read_csv(tmp_path / "raw.csv"), pd.read_csv(tmp_path / "smooth.csv")
     alone = video_faces.video_table(video_faces.read_frames(video.frames(path), bright), SEVEN)
     assert np.allclose(raw[list(SEVEN)], alone[list(SEVEN)], atol=1e-5)
@@ -111,7 +111,7 @@ def test_bad_input_leaves_no_incomplete_file(clip, bright, tmp_path, name, files
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     outputs = Outputs(**{kind: tmp_path / file for kind, file in files.items()})
     with pytest.raises(BadInputError, match=words):
-        video_faces.predict_video(tmp_path / name, bright, outputs, weight)
+        video_faces.predict_video(tmp_path / name, bright, outputs, Selection(smoothing=weight))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
