@@ -285,7 +285,7 @@ def streams(path: str | os.PathLike) -> tuple[bool | None, bool | None]:
     for magic, track in (
         (b"....ftyp", b"hdlr.{8}"),
         (b"\x1aE\xdf\xa3", b"\x86[\x80-\xff]"),
-        (b"RIFF....AVI ", b"strh"),
+        (b"RIFF....AVI ", b"strh.{4}"),
     ):
         if re.match(magic, data, re.DOTALL):
             kinds = set(re.findall(track + b"(vide|soun|V_[A-Z]{3}|A_[A-Z]{3}|vids|auds)", data, re.DOTALL))

@@ -5,12 +5,14 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+import ferlib
 from ferlib import synth
 from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
 from ferlib.live import folder as live_folder
-from ferlib.live.outputs import Outputs
+from ferlib.live import video
+from ferlib.live.outputs import Outputs, Selection
 
 COLUMNS = ["file", "face", "x", "y", "width", "height", "emotion", "probability", *SEVEN, "score"]
 
@@ -208,3 +210,85 @@ def test_a_flat_folder_with_csv_and_chart(pictures, recognizer, tmp_path):
     assert set(table["file"]) == {(pictures / name).as_posix() for name in ("a.PNG", "b.webp")}
     assert names(tmp_path / "o") == ["chart.png", "faces.csv"]
     assert len((tmp_path / "o/faces.csv").read_text().splitlines()) == 3
+
+
+@pytest.fixture
+def album(tmp_path, drawn_faces):
+    """A picture with a face, one without, two videos, one of them broken, and two other files."""
+    root = tmp_path / "album"
+    save(root / "a.png", drawn_faces[0])
+    save(root / "gray.png", np.full((80, 90, 3), 90, np.uint8))
+    video.write_video(root / "b/clip.mp4", [drawn_faces[1]] * 6, 10)
+    (root / "cut.webm").write_bytes(b"")
+    (root / "notes.txt").write_text("x")
+    (root / "README").write_text("x")
+    return root
+
+
+def test_pictures_and_videos_in_one_call(album, bright, tmp_path, caplog, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    outputs = Outputs(tmp_path / "a.csv", tmp_path / "out", tmp_path / "chart.png", empty=True)
+    summary = live_folder.predict_paths([album], bright, outputs, Selection(every=2))
+    rows = pd.read_csv(outputs.csv)
+    assert list(rows) == ["file", "frame", "seconds", "track", *COLUMNS[1:]]
+    assert rows["file"].tolist() == [f"{album}/{name}" for name in ("a.png", *["b/clip.mp4"] * 3, "gray.png")]
+    assert rows["frame"].tolist()[1:4] == [0, 2, 4] and rows["track"].tolist()[1:4] == [1, 1, 1]
+    assert rows["seconds"].tolist()[1:4] == pytest.approx([0, 0.2, 0.4])
+    assert rows.loc[4, "frame":].isna().all() and (summary.frames, summary.rows, summary.tracks) == (5, 4, 1)
+    assert names(tmp_path / "out") == ["a.png", "b/clip.mp4", "gray.png"]
+    assert caplog.messages == [
+        f"{album}: other files are not read: 1 .txt, 1 without suffix",
+        f"{album}/cut.webm: the file is empty",
+        f"{album}/gray.png: no face found",
+    ]
+
+
+def test_all_targets_are_checked_before_the_first_picture(pictures, recognizer, tmp_path):
+    def progress(files):
+        raise AssertionError("a picture was read")
+
+    for outputs in (
+        Outputs(csv=pictures / "a.PNG"),
+        Outputs(csv=pictures / "a.PNG/a.csv"),
+        Outputs(chart=tmp_path / "chart.xyz"),
+        Outputs(annotated=pictures / "a.PNG"),
+    ):
+        with pytest.raises(BadInputError, match=r"cannot be written|suffix"):
+            live_folder.predict_paths([pictures], recognizer, outputs, progress=progress)
+
+
+def test_ctrl_c_keeps_the_rows_and_says_how_far_it_got(pictures, recognizer, tmp_path, caplog):
+    def progress(files):
+        yield from files[:2]
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        live_folder.predict_paths([pictures], recognizer, Outputs(tmp_path / "a.csv"), progress=progress)
+    assert len(pd.read_csv(tmp_path / "a.csv")) == 2 - ("broken.jpg" in caplog.text) - ("gray" in caplog.text)
+    assert "stopped after 2 of 5 files" in caplog.messages
+    assert f"{tmp_path / 'a.csv'}: not complete, but what was read so far is kept" in caplog.messages
+
+
+def test_every_format_is_found_in_a_folder(tmp_path, drawn_faces, bright, read_table):
+    suffixes = ("gif", "tif", "tiff", "jfif", "avif", "jp2", "ppm", "webp", "bmp", "JPG")
+    for suffix in suffixes:
+        save(tmp_path / f"in/{suffix}.{suffix}", drawn_faces[0])
+    table = read_table([tmp_path / "in"], bright)
+    assert table["file"].nunique() == len(suffixes)
+
+
+def test_one_happy_face_in_a_smiling_picture_none_in_an_empty_one_and_no_program(
+    tmp_path, read_table, cascade
+):
+    """What `fer` tests of itself."""
+    faces, emotions = synth.draw_faces(20, seed=5, size=160)
+    recognizer = ferlib.load("fer2013", "frontalface_default")
+    smiling = [face for face, emotion in zip(faces, emotions, strict=True) if emotion == "happy"]
+    found = [recognizer.read(face, "rgb") for face in smiling]
+    assert any(len(each) == 1 and each[0].emotion == "happy" for each in found)
+    assert (
+        len(read_table([save(tmp_path / "empty.png", np.full((200, 200, 3), 90, np.uint8))], recognizer)) == 0
+    )
+    (tmp_path / "program.py").write_text("print('hello')")
+    with pytest.raises(BadInputError, match=r"program\.py.*no known picture format"):
+        read_table([tmp_path / "program.py"], recognizer)

@@ -267,7 +267,7 @@ def test_an_address_that_does_not_answer_is_named_without_its_password():
     for address in ("http://127.0.0.1:9/a//b.mjpg", "rtsp://127.0.0.1:9/live"):
         with pytest.raises(BadInputError, match=f"^{address}: no video comes from this address"):
             next(video.frames(address))
-    with pytest.raises(BadInputError, match="^http://127.0.0.1:9/x: "):
+    with pytest.raises(BadInputError, match=r"^http://127\.0\.0\.1:9/x: "):
         next(video.frames("http://me:secret@127.0.0.1:9/x"))
 
 
