@@ -1,12 +1,38 @@
 """Commands that recognise faces: in pictures and videos, in front of a camera, on a web page."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import click
 
 from ferlib.commands.common import FILE, FOLDER
 from ferlib.common.errors import BadInputError
+
+
+def _seconds(context: click.Context, option: click.Parameter, text: str | None) -> float | None:
+    """Seconds, given as 75, 75.5, 1:15 or 0:01:15.5."""
+    if text is None:
+        return None
+    try:
+        hours, minutes, seconds = ["0", "0", *text.split(":")][-3:]
+        total = 3600 * int(hours) + 60 * int(minutes) + float(seconds)
+    except ValueError:
+        total = -1.0
+    if text.count(":") > 2 or not 0 <= total < 1e9:
+        raise click.BadParameter(f"{text!r}: give seconds, m:ss or h:mm:ss")
+    return total
+
+
+def _region(context: click.Context, option: click.Parameter, text: str | None) -> tuple[int, ...] | None:
+    """A box in pixels, given as x,y,width,height."""
+    if text is None:
+        return None
+    try:
+        x, y, width, height = (int(part) for part in text.split(","))
+    except ValueError:
+        raise click.BadParameter(f"{text!r}: give four whole numbers of pixels, x,y,width,height") from None
+    return x, y, width, height
+
 
 _MODEL = click.option("--model", type=FOLDER, help="Folder of a bundle; default: the shipped models/fer2013.")
 _READING = (
@@ -44,9 +70,19 @@ def _reading(command: Callable) -> Callable:
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=FILE)
 @click.option("--csv", type=FILE, help="Table to write, one row per face (and frame).")
-@click.option("--annotated", type=FILE, help="Folder for annotated copies; of a video the .mp4 or .avi.")
+@click.option("--annotated", type=FILE, help="Folder for annotated copies; of one video the .mp4 or .avi.")
 @click.option("--chart", type=FILE, help="Figure of what was found in the pictures.")
-@click.option("--timeline", type=FILE, help="Figure of a video's faces over time.")
+@click.option("--timeline", type=FILE, help="Figure of one video's faces over time.")
+@click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Read every n-th frame.")
+@click.option("--start", callback=_seconds, help="Where to begin in videos: seconds or m:ss.")
+@click.option("--end", callback=_seconds, help="Where to stop in videos: seconds or m:ss.")
+@click.option("--region", callback=_region, help="x,y,width,height in pixels: look for faces only there.")
+@click.option("--largest", is_flag=True, help="Only the largest face of each picture or frame.")
+@click.option(
+    "--min-face", default=30, show_default=True, type=click.IntRange(1), help="Smallest face, in pixels."
+)
+@click.option("--no-bars", is_flag=True, help="Draw no bars of the probabilities.")
+@click.option("--empty", is_flag=True, help="A row with empty fields for pictures and frames without a face.")
 @click.option("--recursive/--flat", default=True, show_default=True, help="With the folders inside folders.")
 @click.option(
     "--rules",
@@ -62,6 +98,14 @@ def predict(
     annotated: Path | None,
     chart: Path | None,
     timeline: Path | None,
+    every: int,
+    start: float | None,
+    end: float | None,
+    region: tuple[int, int, int, int] | None,
+    largest: bool,
+    min_face: int,
+    no_bars: bool,
+    empty: bool,
     recursive: bool,
     rules: str,
     model: Path | None,
@@ -70,45 +114,45 @@ def predict(
     emoji: bool,
     smoothing: float,
 ) -> None:
-    """Recognise the faces in pictures and folders of pictures, or in one video."""
+    """Recognise the faces in pictures, videos and folders of them."""
     from tqdm import tqdm
 
-    from ferlib.live.folder import predict_paths
-    from ferlib.live.outputs import Outputs
-    from ferlib.live.video_faces import SUFFIXES, predict_video
+    from ferlib.live.folder import is_video, predict_paths
+    from ferlib.live.outputs import Outputs, Selection
+    from ferlib.live.video_faces import predict_video
     from ferlib.model.recognise import load
 
-    videos = [path for path in paths if path.suffix.lower() in SUFFIXES and not path.is_dir()]
-    if videos and (len(paths) > 1 or chart):
-        raise BadInputError(f"{videos[0]}: give a video alone, with --csv, --timeline or --annotated")
-    if timeline and not videos:
-        raise BadInputError("--timeline is for a video; for pictures there is --chart")
+    one_video = len(paths) == 1 and is_video(paths[0]) and not paths[0].is_dir()
+    if one_video and chart:
+        raise BadInputError(f"{paths[0]}: --chart is for pictures; for a video there is --timeline")
+    if timeline and not one_video:
+        raise BadInputError("--timeline is for one video; for pictures there is --chart")
     if not (csv or annotated or chart or timeline):
         raise BadInputError("nothing to write: give --csv, --annotated, --chart or --timeline")
-    outputs = Outputs(csv, annotated, chart, timeline, emoji)
+    if annotated and one_video and (annotated.is_dir() or not annotated.suffix):
+        annotated = annotated / f"{paths[0].stem}.mp4"
+    outputs = Outputs(csv, annotated, chart, timeline, emoji, not no_bars, empty)
+    selection = Selection(min_face, region, largest, every, start or 0.0, end, smoothing)
     recognizer = load(model or "fer2013", detector, tta, rules)
-    if videos:
-        summary = predict_video(
-            videos[0],
-            recognizer,
-            outputs,
-            smoothing,
-            progress=lambda stream: tqdm(stream, unit="frame", disable=None),
-        )
+
+    def bar(items: Iterable) -> Iterable:
+        return tqdm(items, unit="frame" if one_video else "file", disable=None)
+
+    if one_video:
+        summary = predict_video(paths[0], recognizer, outputs, selection, bar)
         click.echo(f"{summary.rows} readings of {summary.tracks} faces in {summary.frames} frames")
     else:
-        table = predict_paths(
-            paths,
-            recognizer,
-            outputs,
-            recursive,
-            progress=lambda files: tqdm(files, unit="picture", disable=None),
-        )
-        click.echo(f"{len(table)} faces in {csv or annotated or chart}")
+        summary = predict_paths(paths, recognizer, outputs, selection, recursive, bar)
+        click.echo(f"{summary.rows} faces in {csv or annotated or chart}")
 
 
 @click.command()
-@click.option("--source", default="0", show_default=True, help="A camera's number, a video file, or 'film'.")
+@click.option(
+    "--source",
+    default="0",
+    show_default=True,
+    help="A camera's number, an rtsp:// or http(s):// address, a video file, or 'film'.",
+)
 @_reading
 def webcam(source: str, model: Path | None, detector: str, tta: str, emoji: bool, smoothing: float) -> None:
     """Recognise the faces in front of a camera, live in a window; q quits."""

@@ -6,13 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 
 import numpy as np
-import pandas as pd
 
 from ferlib.common.colours import colour_of
 from ferlib.common.errors import BadInputError
 from ferlib.model.recognise import Face
 
 _PANELS = 4  # faces in one timeline: those that are seen longest
+_BINS = 10  # of probabilities, in a chart
 _POINTS = 1500  # per face in a timeline; a figure of it has fewer pixels
 
 
@@ -70,34 +70,55 @@ class Timeline:
         save_figure(figure, path)
 
 
-def write_chart(table: pd.DataFrame, class_names: Sequence[str], path: str | os.PathLike) -> None:
-    """Draw how many faces show each expression, and how large the largest probabilities are.
+class Chart:
+    """How many faces show each expression, and how large the largest probabilities are; only counts are kept.
 
     Args:
-        table: The table of `predict_paths`.
         class_names: The classes of the model, in its order.
-        path: The figure; the suffix names the format (.png, .svg, .pdf).
-
-    Raises:
-        BadInputError: The table has no face, or the file cannot be written.
     """
-    from matplotlib.figure import Figure
 
-    from ferlib.common.plots import plot_counts, save_figure
+    def __init__(self, class_names: Sequence[str]):
+        self._counts = {name: np.zeros(_BINS, int) for name in class_names}
+        self._pictures = 0
 
-    if not len(table):
-        raise BadInputError(f"{path}: no face was found, so there is nothing to draw a chart of")
-    figure = Figure(figsize=(9, 0.9 + 0.36 * len(class_names)), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    counts = [int((table["emotion"] == name).sum()) for name in class_names]
-    plot_counts(class_names, counts, left)
-    colours = [tuple(value / 255 for value in colour_of(name)) for name in class_names]
-    for bar, colour in zip(left.patches, colours, strict=True):
-        bar.set(facecolor=colour, edgecolor="#444444", linewidth=0.6)
-    left.set(title=f"{len(table)} faces in {table['file'].nunique()} pictures", xlabel="faces")
-    values = [table.loc[table["emotion"] == name, "probability"] for name in class_names]
-    right.hist(values, bins=10, range=(0, 1), stacked=True, color=colours, edgecolor="#444444", linewidth=0.4)
-    right.set(title="how sure the model is", xlabel="largest probability", ylabel="faces", xlim=(0, 1))
-    right.yaxis.get_major_locator().set_params(integer=True)
-    right.spines[["top", "right"]].set_visible(False)
-    save_figure(figure, path)
+    def add(self, faces: Sequence[Face]) -> None:
+        """Add a picture.
+
+        Args:
+            faces: Its faces.
+        """
+        self._pictures += bool(faces)
+        for face in faces:
+            self._counts[face.emotion][min(int(face.probability * _BINS), _BINS - 1)] += 1
+
+    def write(self, path: str | os.PathLike) -> None:
+        """Draw the chart.
+
+        Args:
+            path: The figure; the suffix names the format (.png, .svg, .pdf).
+
+        Raises:
+            BadInputError: There is no face, or the file cannot be written.
+        """
+        from matplotlib.figure import Figure
+
+        from ferlib.common.plots import plot_counts, save_figure
+
+        names, counts = list(self._counts), [int(each.sum()) for each in self._counts.values()]
+        if not sum(counts):
+            raise BadInputError(f"{path}: no face was found, so there is nothing to draw a chart of")
+        figure = Figure(figsize=(9, 0.9 + 0.36 * len(names)), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        plot_counts(names, counts, left)
+        colours = [tuple(value / 255 for value in colour_of(name)) for name in names]
+        for bar, colour in zip(left.patches, colours, strict=True):
+            bar.set(facecolor=colour, edgecolor="#444444", linewidth=0.6)
+        left.set(title=f"{sum(counts)} faces in {self._pictures} pictures", xlabel="faces")
+        middles = (np.arange(_BINS) + 0.5) / _BINS
+        style = {"color": colours, "edgecolor": "#444444", "linewidth": 0.4}
+        weights = list(self._counts.values())
+        right.hist([middles] * len(names), _BINS, range=(0, 1), weights=weights, stacked=True, **style)
+        right.set(title="how sure the model is", xlabel="largest probability", ylabel="faces", xlim=(0, 1))
+        right.yaxis.get_major_locator().set_params(integer=True)
+        right.spines[["top", "right"]].set_visible(False)
+        save_figure(figure, path)

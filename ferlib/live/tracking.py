@@ -78,6 +78,10 @@ class FaceTracker:
         self._tracks = {n: track for n, track in self._tracks.items() if track.missed <= self._patience}
         return tracked
 
+    def reset(self) -> None:
+        """End all tracks, as at a cut: the next faces get new numbers and no past."""
+        self._tracks = {}
+
     def _smooth(self, new: dict[str, float], past: _Track | None, seconds: float) -> dict[str, float]:
         if past is None:
             return dict(new)

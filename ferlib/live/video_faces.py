@@ -1,6 +1,8 @@
 """The faces in a video: recognised frame by frame, followed, and written as they come. Memory stays flat."""
 
 import os
+import shutil
+import subprocess
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -9,55 +11,56 @@ from typing import TypeAlias
 
 import pandas as pd
 
-from ferlib.common.errors import BadInputError
+from ferlib.common.errors import logger
+from ferlib.common.files import whole
+from ferlib.live.cuts import mark_cuts
 from ferlib.live.figures import Timeline
-from ferlib.live.outputs import Outputs, face_columns, face_rows, table_writer, writable
+from ferlib.live.outputs import ALL, LIVE, Outputs, Selection, face_columns, face_rows, table_writer, writable
 from ferlib.live.overlay import draw_predictions
 from ferlib.live.tracking import FaceTracker
-from ferlib.live.video import Frame, frame_rate, frames, video_writer
+from ferlib.live.video import Frame, file_frames, frame_rate, streams, video_writer
 from ferlib.model.recognise import Face, Recognizer
-
-SUFFIXES = (".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".wmv")
-"""Suffixes of files that are taken for videos."""
 
 FrameFaces: TypeAlias = tuple[Frame, list[Face]]
 """A frame and its faces, largest first."""
 
 
 @dataclass
-class VideoSummary:
-    """What `predict_video` found.
+class Summary:
+    """What was found.
 
     Attributes:
-        frames: Frames of the video.
-        rows: Faces, counted in each frame.
-        tracks: Faces that were followed, each counted once.
+        frames: Pictures, and frames of videos, that were read.
+        rows: Faces, counted in each of them.
+        tracks: Faces that were followed through a video, each counted once.
+        timeline: The faces of a video over time, where it is wanted.
     """
 
     frames: int = 0
     rows: int = 0
     tracks: int = 0
+    timeline: Timeline | None = None
 
 
-def read_frames(stream: Iterable[Frame], recognizer: Recognizer) -> Iterator[FrameFaces]:
+def read_frames(
+    stream: Iterable[Frame], recognizer: Recognizer, selection: Selection = LIVE
+) -> Iterator[FrameFaces]:
     """Recognise the faces of each frame.
-
-    Faces smaller than a sixth of the frame's shorter side are not looked for: that is faster, and somebody
-    in front of a camera is larger.
 
     Args:
         stream: The frames, as `ferlib.live.video.frames` yields them.
         recognizer: The model and the detector.
+        selection: Which faces count; by default those of at least a sixth of the frame's shorter side.
 
     Yields:
         Each frame with its faces, largest first.
     """
     for frame in stream:
-        yield frame, recognizer.read(frame.image, "rgb", min_size=min(frame.image.shape[:2]) // 6)
+        yield frame, selection.read(frame.image, recognizer)
 
 
 def track_faces(read: Iterable[FrameFaces], weight: float = 0.3) -> Iterator[FrameFaces]:
-    """Number and smooth the faces that `read_frames` yields, see `FaceTracker`.
+    """Number and smooth the faces that `read_frames` yields, see `FaceTracker`. A hard cut ends all tracks.
 
     Args:
         read: Frames with their faces.
@@ -67,7 +70,9 @@ def track_faces(read: Iterable[FrameFaces], weight: float = 0.3) -> Iterator[Fra
         Each frame with its faces, `track` set and probabilities smoothed.
     """
     tracker = FaceTracker(weight)
-    for frame, faces in read:
+    for frame, faces, is_cut in mark_cuts(read):
+        if is_cut:
+            tracker.reset()
         yield frame, tracker.update(faces)
 
 
@@ -93,19 +98,20 @@ def predict_video(
     path: str | os.PathLike,
     recognizer: Recognizer,
     outputs: Outputs,
-    weight: float = 0.3,
+    selection: Selection = ALL,
     progress: Callable[[Iterable[Frame]], Iterable[Frame]] = iter,
-) -> VideoSummary:
-    """Recognise the faces of a video file and write what is asked for, at the video's own frame rate.
+) -> Summary:
+    """Recognise the faces of a video file and write what is asked for, frame by frame.
 
-    A damaged file gives the frames that it has, and a warning is logged.
+    A damaged file gives the frames that it has, and a warning is logged. If reading ends early, by Ctrl-C too, what
+    was read is kept, see `ferlib.live.outputs.kept`.
 
     Args:
         path: The video.
         recognizer: The model and the detector.
-        outputs: `csv`: `frame`, `seconds`, `track` (number of the followed face, from 1), then as in
-            `video_table`, and `score` (the detector's). `annotated`: without sound. `timeline`.
-        weight: Weight of the newest frame in the smoothing, above 0 and at most 1; 1 does not smooth.
+        outputs: `csv`: `frame`, `seconds` (the container's time stamp), `track` (number of the followed face, from
+            1), then as in `video_table`, and `score` (the detector's). `annotated`: see `follow_video`. `timeline`.
+        selection: Which frames and faces are read.
         progress: Wraps the frames (tqdm, for example).
 
     Returns:
@@ -115,29 +121,96 @@ def predict_video(
         BadInputError: The file gives no frame, an output is the video itself or cannot be written, or there is no
             face for the timeline.
     """
-    path = Path(path)
-    for target in (outputs.csv, outputs.timeline, outputs.annotated):
-        if target is not None and Path(target).resolve() == path.resolve():
-            raise BadInputError(f"{target}: this is the video itself; name another file")
-    fps = frame_rate(path)  # also checks that the video opens before anything is written
-    summary, timeline = VideoSummary(), Timeline()
+    frame_rate(path)  # checks that the video opens before anything is written
+    outputs.check([Path(path)], annotated_is_file=True)
     columns = [*face_columns(("frame", "seconds", "track"), recognizer.class_names), "score"]
     with ExitStack() as stack:
         write_rows = stack.enter_context(table_writer(outputs.csv, columns)) if outputs.csv else None
+        summary = follow_video(path, recognizer, outputs, selection, write_rows, progress)
+    if outputs.timeline and summary.timeline is not None:
+        summary.timeline.write(outputs.timeline, recognizer.class_names)
+    return summary
+
+
+def follow_video(
+    path: str | os.PathLike,
+    recognizer: Recognizer,
+    outputs: Outputs,
+    selection: Selection,
+    write_rows: Callable[[list[dict]], None] | None,
+    progress: Callable[[Iterable[Frame]], Iterable[Frame]] = iter,
+) -> Summary:
+    """Recognise and follow the faces of a video, and pass their rows on.
+
+    Args:
+        path: The video.
+        recognizer: The model and the detector.
+        outputs: `annotated`: the annotated video. It has a constant rate, that of the video divided by
+            `selection.every`; frames are repeated or dropped so that each is shown at its time. The sound is copied
+            where `ffmpeg` is installed. `timeline`: whether the summary has one.
+        selection: Which frames and faces are read.
+        write_rows: Takes the rows of each frame; None for nothing.
+        progress: Wraps the frames.
+
+    Returns:
+        The numbers of frames and faces, and the timeline.
+
+    Raises:
+        ImageError: The file gives no frame.
+        BadInputError: The annotated video cannot be written.
+    """
+    summary, first, seconds = Summary(timeline=Timeline() if outputs.timeline else None), None, 0.0
+    with ExitStack() as stack:
         write_image = None
         if outputs.annotated:
             with writable(outputs.annotated):
-                write_image = stack.enter_context(video_writer(outputs.annotated, fps))
-        stream = stack.enter_context(closing(frames(path)))
-        for frame, faces in track_faces(read_frames(progress(stream), recognizer), weight):
-            summary.frames += 1
-            summary.rows += len(faces)
-            if write_rows is not None:
-                write_rows(face_rows(faces, frame=frame.index, seconds=frame.seconds))
-            if write_image is not None:
-                write_image(draw_predictions(frame.image, faces, emoji=outputs.emoji))
-            timeline.add(frame.seconds, faces)
-    summary.tracks = len(timeline)
-    if outputs.timeline:
-        timeline.write(outputs.timeline, recognizer.class_names)
+                rate = frame_rate(path) / selection.every
+                write_image = stack.enter_context(video_writer(outputs.annotated, rate, keep=True))
+        stream = stack.enter_context(
+            closing(file_frames(path, selection.start, selection.end, selection.every))
+        )
+        read = read_frames(progress(stream), recognizer, selection)
+        try:
+            for frame, faces in track_faces(read, selection.smoothing):
+                seconds = frame.seconds
+                first = seconds if first is None else first
+                if write_rows is not None:
+                    rows = face_rows(faces, outputs.empty, file=str(path), frame=frame.index, seconds=seconds)
+                    write_rows(rows)
+                if write_image is not None:
+                    drawn = draw_predictions(frame.image, faces, outputs.bars, outputs.emoji)
+                    write_image(drawn, seconds)
+                if summary.timeline is not None:
+                    summary.timeline.add(seconds, faces)
+                summary.frames += 1
+                summary.rows += len(faces)
+                summary.tracks = max(summary.tracks, *(face.track or 0 for face in faces), 0)
+        except KeyboardInterrupt:
+            logger.warning("%s: stopped after %d frames, at %.1f s", path, summary.frames, seconds)
+            raise
+    if not summary.frames:
+        logger.warning("%s: no frame between %g s and %s", path, selection.start, selection.end or "the end")
+    elif outputs.annotated:
+        _copy_sound(Path(path), Path(outputs.annotated), first or 0.0, selection.end)
     return summary
+
+
+def _copy_sound(source: Path, target: Path, start: float, end: float | None) -> None:
+    """Give an annotated video the sound of its source, from `start` on; log where that is not possible."""
+    if streams(source)[1] is False:
+        return
+    program = shutil.which("ffmpeg")
+    if program is None:
+        logger.warning("%s: written without sound, because ffmpeg is not installed", target)
+        return
+    cut = ["-ss", f"{start:.6f}", *(["-to", f"{end:.6f}"] if end is not None else [])]
+    codec = "aac" if target.suffix.lower() == ".mp4" else "pcm_s16le"
+    maps = ["-map", "0:v", "-map", "1:a?", "-c:v", "copy", "-c:a", codec]
+    try:
+        with whole(target) as part:
+            inputs = ["-i", str(target.absolute()), *cut, "-i", str(source.absolute())]
+            command = [program, "-nostdin", "-v", "error", "-y", *inputs, *maps, str(part.absolute())]
+            subprocess.run(command, check=True, capture_output=True, text=True)
+    except subprocess.CalledProcessError as error:
+        reason = " ".join(error.stderr.split()[-12:])
+        logger.warning("%s: written without sound, because ffmpeg failed (%s)", target, reason)

@@ -236,6 +236,33 @@ def test_predict_reads_a_film(tmp_path, bundle_folder):
     assert {row["track"] for row in csv.DictReader(out["csv"].open())} == {"1"}
 
 
+def test_predict_reads_a_part_of_pictures_and_videos(tmp_path, bundle_folder):
+    (tmp_path / "in").mkdir()
+    video.write_video(tmp_path / "in/a.mp4", (i for i, _ in synth.film(7, 1, fps=10, size=(320, 240))), 10)
+    images.write_image(tmp_path / "in/b.png", synth.draw_photo(3).image)
+    options = (
+        "--every",
+        "2",
+        "--start",
+        "0:00.2",
+        "--end",
+        "0.7",
+        "--region",
+        "0,0,320,240",
+        "--min-face",
+        "40",
+    )
+    targets = ("--csv", tmp_path / "a.csv", "--annotated", tmp_path / "copies", "--no-bars")
+    model = ("--model", bundle_folder, "--detector", HAAR)
+    done = ferlib("predict", tmp_path / "in", *model, *options, *targets, "--largest", "--empty")
+    assert done.returncode == 0, done.stderr
+    rows = list(csv.DictReader((tmp_path / "a.csv").open()))
+    assert [(row["frame"], row["seconds"]) for row in rows] == [
+        *(("2", "0.200000"), ("4", "0.400000"), ("6", "0.600000"), ("", ""))
+    ]
+    assert sorted(path.name for path in (tmp_path / "copies").iterdir()) == ["a.mp4", "b.png"]
+
+
 @pytest.mark.parametrize(
     ("args", "word"),
     [
@@ -252,7 +279,11 @@ def test_predict_reads_a_film(tmp_path, bundle_folder):
             "nothing.jpg",
         ),
         (["predict", "no.mp4", "--model", "{bundle}", "--csv", "out.csv", "--detector", HAAR], "no.mp4"),
-        (["predict", "a.mp4", "b.jpg", "--csv", "out.csv"], "video alone"),
+        (["predict", "a.mp4", "--chart", "out.png"], "--timeline"),
+        (["predict", "a.mp4", "b.jpg", "--timeline", "out.png"], "one video"),
+        (["predict", "a.mp4", "--csv", "out.csv", "--start", "1:xx"], "1:xx"),
+        (["predict", "a.mp4", "--csv", "out.csv", "--start", "1:00", "--end", "59.5"], "after the start"),
+        (["predict", "a.jpg", "--csv", "out.csv", "--region", "1,2,3"], "1,2,3"),
         (["predict", "a.jpg", "--timeline", "out.png"], "--chart"),
         (["predict", "a.jpg"], "nothing to write"),
         (["predict", "a.jpg", "--csv", "out.csv", "--model", "{bundle}", "--detector", "haarder"], "haarder"),

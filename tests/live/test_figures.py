@@ -1,6 +1,5 @@
 """The chart of pictures and the timeline of a video."""
 
-import pandas as pd
 import pytest
 
 from ferlib.common import images
@@ -9,15 +8,21 @@ from ferlib.common.labels import SEVEN
 from ferlib.live import figures
 from ferlib.model.recognise import Face
 
-TABLE = pd.DataFrame(
-    {"file": ["a", "a", "b"], "emotion": ["happy", "sad", "sad"], "probability": [0.5, 0.9, 0.4]}
-)
+
+def chart(pictures=2):
+    """Two faces in the first picture, one in the second."""
+    made = figures.Chart(SEVEN)
+    faces = [Face((0, 0, 9, 9), name, {name: p}) for name, p in (("happy", 0.5), ("sad", 0.9), ("sad", 1.0))]
+    for found in (faces[:2], faces[2:])[:pictures]:
+        made.add(found)
+    made.add([])
+    return made
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
 def test_the_chart_is_written(tmp_path, suffix):
     path = tmp_path / f"new/chart{suffix}"
-    figures.write_chart(TABLE, SEVEN, path)
+    chart().write(path)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
     if suffix == ".svg":
         assert "3 faces in 2 pictures" in path.read_text()
@@ -32,7 +37,7 @@ def test_the_chart_is_written(tmp_path, suffix):
 def test_charts_that_cannot_be_made(tmp_path, name, rows, words):
     (tmp_path / "x").write_text("")
     with pytest.raises(BadInputError, match=words):
-        figures.write_chart(TABLE[:rows], SEVEN, tmp_path / name)
+        chart(rows).write(tmp_path / name)
 
 
 def test_a_timeline_has_a_panel_for_each_of_the_longest_faces(tmp_path):

@@ -119,3 +119,11 @@ def test_smoothing_by_time_does_not_depend_on_the_rate(steps, parts):
 def test_values_outside_their_range_are_refused(values, words):
     with pytest.raises(BadInputError, match=words):
         FaceTracker(**values)
+
+
+def test_after_a_reset_a_face_in_the_same_place_is_another_one():
+    tracker, box = FaceTracker(), (10, 10, 50, 50)
+    tracker.update([face(box, 1.0)])
+    tracker.reset()
+    (new,) = tracker.update([face(box, 0.0)])
+    assert new.track == 2 and new.probabilities["happy"] == 0

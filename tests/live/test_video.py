@@ -1,5 +1,10 @@
 """Frames of films, files and cameras: what is read, released, written, and refused."""
 
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
 import cv2
 import numpy as np
 import pytest
@@ -7,6 +12,8 @@ import pytest
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
 from ferlib.live import video
+
+FILMS = Path(__file__).parents[1] / "cases/films"
 
 
 def test_a_film_as_frames():
@@ -67,7 +74,7 @@ def test_a_cut_video_gives_what_it_has(tmp_path, pictures, caplog):
     [
         ("missing.mp4", "no such video file"),
         ("text.mp4", "cannot open"),
-        ("empty.avi", "cannot open"),
+        ("empty.avi", "the file is empty"),
         ("cut.mp4", "cannot open"),
         (".", "no such video file"),
         (87, "no camera 87 here"),
@@ -179,3 +186,97 @@ def test_a_clock_keeps_a_film_to_its_speed_and_never_waits_for_a_camera(monkeypa
         clock.tick()
         now[0] += 0.1
     assert clock.fps == pytest.approx(10)
+
+
+@pytest.mark.parametrize(
+    ("name", "count", "times"),
+    [
+        ("vfr.mp4", 150, {0: 0, 1: 0.04, 125: 5.0, 126: 5.2, 149: 9.8}),
+        ("fpshalf.mp4", 5, {1: 2.0, 4: 8.0}),
+        ("x.3gp", 50, {49: 1.96}),
+    ],
+)
+def test_the_seconds_of_a_file_are_the_time_stamps_of_its_container(name, count, times, caplog):
+    seconds = [frame.seconds for frame in video.frames(FILMS / name)]
+    assert len(seconds) == count and not caplog.records
+    for index, second in times.items():
+        assert seconds[index] == pytest.approx(second, abs=1e-3)
+
+
+@pytest.mark.parametrize("fps", [0.25, 7.5, 23.976, 59.94, 120])
+def test_odd_rates(tmp_path, pictures, fps):
+    video.write_video(tmp_path / "a.mp4", pictures, fps)
+    seconds = [frame.seconds for frame in video.frames(tmp_path / "a.mp4")]
+    assert seconds == pytest.approx([k / fps for k in range(10)], abs=1e-3)
+
+
+@pytest.mark.parametrize("stamps", [[0] * 10, [float("nan")] * 10, [0, 125, 250, 9e9, 9e9, -1, 0, 5, 5, 5]])
+def test_without_usable_time_stamps_the_rate_counts_and_one_line_says_so(
+    monkeypatch, pictures, tmp_path, caplog, stamps
+):
+    video.write_video(tmp_path / "a.avi", pictures, 8)
+    real, stamps = cv2.VideoCapture, iter(stamps)
+
+    class Stampless:
+        def __init__(self, source):
+            self._capture = real(source)
+
+        def get(self, what):
+            return next(stamps) if what == cv2.CAP_PROP_POS_MSEC else self._capture.get(what)
+
+        def __getattr__(self, name):
+            return getattr(self._capture, name)
+
+    monkeypatch.setattr(video.cv2, "VideoCapture", Stampless)
+    seconds = [frame.seconds for frame in video.frames(tmp_path / "a.avi")]
+    assert seconds == pytest.approx([k / 8 for k in range(10)])
+    assert len(caplog.messages) == 1 and "no usable time stamp at frame" in caplog.text
+
+
+def test_part_of_a_file_and_every_nth_frame():
+    part = list(video.file_frames(FILMS / "vfr.mp4", start=4.9, end=5.6, every=2))
+    assert [frame.index for frame in part] == [124, 126]
+    assert [frame.seconds for frame in part] == pytest.approx([4.96, 5.2])
+
+
+def test_pictures_are_shown_at_their_time(tmp_path, pictures):
+    red, green, blue = pictures[0], pictures[3], pictures[9]
+    with video.video_writer(tmp_path / "a.avi", 10) as write:
+        for seconds, image in ((7.0, red), (7.5, green), (7.52, red), (7.61, blue)):
+            write(image, seconds)
+    shown = [int(frame.image.mean(axis=(0, 1)).argmax()) for frame in video.frames(tmp_path / "a.avi")]
+    assert shown == [0, 0, 0, 0, 0, 0, 2]  # green had no slot of its own
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("audio_only.mp4", "sound but no picture"),
+        ("cut.mp4", "it was cut off"),
+        ("empty.mp4", "file is empty"),
+    ],
+)
+def test_the_true_cause_is_named(tmp_path, name, words):
+    (tmp_path / "empty.mp4").write_bytes(b"")
+    folder = tmp_path if name == "empty.mp4" else FILMS
+    with pytest.raises(BadInputError, match=words):
+        next(video.frames(folder / name))
+
+
+def test_an_address_that_does_not_answer_is_named_without_its_password():
+    for address in ("http://127.0.0.1:9/a//b.mjpg", "rtsp://127.0.0.1:9/live"):
+        with pytest.raises(BadInputError, match=f"^{address}: no video comes from this address"):
+            next(video.frames(address))
+    with pytest.raises(BadInputError, match=r"^http://127\.0\.0\.1:9/x: "):
+        next(video.frames("http://me:secret@127.0.0.1:9/x"))
+
+
+def test_a_film_on_a_web_server_is_read_to_its_end(tmp_path, pictures):
+    video.write_video(tmp_path / "a.mp4", pictures, 10)
+    handler = partial(SimpleHTTPRequestHandler, directory=tmp_path)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        frames = list(video.frames(f"http://127.0.0.1:{server.server_port}/a.mp4"))
+        server.shutdown()
+    assert len(frames) == 10
+    assert video.FrameClock("http://x/a").delay(frames[9]) == 0

@@ -1,6 +1,8 @@
 """The faces of a video: rows, timeline and annotated video are written as the frames come, and agree."""
 
 import re
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -10,10 +12,13 @@ from ferlib import synth
 from ferlib.common import images
 from ferlib.common.errors import BadInputError
 from ferlib.common.labels import SEVEN
+from ferlib.detect.detector import load_detector
 from ferlib.live import video, video_faces
-from ferlib.live.outputs import Outputs
+from ferlib.live.outputs import Outputs, Selection
 from ferlib.model.recognise import Recognizer
 from tests.live.fakes import BrightnessModel
+
+FILMS = Path(__file__).parents[1] / "cases/films"
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +64,7 @@ def test_everything_is_written_and_agrees(clip_file, bright, tmp_path, caplog):
 def test_probabilities_are_those_of_each_frame_smoothed(clip_file, bright, tmp_path):
     path, _ = clip_file
     for weight, name in ((1.0, "raw.csv"), (0.3, "smooth.csv")):
-        video_faces.predict_video(path, bright, Outputs(tmp_path / name), weight)
+        video_faces.predict_video(path, bright, Outputs(tmp_path / name), Selection(smoothing=weight))
     raw, smooth = pd.read_csv(tmp_path / "raw.csv"), pd.read_csv(tmp_path / "smooth.csv")
     alone = video_faces.video_table(video_faces.read_frames(video.frames(path), bright), SEVEN)
     assert np.allclose(raw[list(SEVEN)], alone[list(SEVEN)], atol=1e-5)
@@ -111,7 +116,7 @@ def test_bad_input_leaves_no_incomplete_file(clip, bright, tmp_path, name, files
     before = {p.name: p.read_bytes() for p in tmp_path.iterdir()}
     outputs = Outputs(**{kind: tmp_path / file for kind, file in files.items()})
     with pytest.raises(BadInputError, match=words):
-        video_faces.predict_video(tmp_path / name, bright, outputs, weight)
+        video_faces.predict_video(tmp_path / name, bright, outputs, Selection(smoothing=weight))
     assert {p.name: p.read_bytes() for p in tmp_path.iterdir()} == before
 
 
@@ -144,3 +149,73 @@ def test_faces_are_numbered_and_smoothed(drawn_faces, bright):
     assert all(len(faces) == 2 for faces in tracked)
     assert {face.track for faces in tracked for face in faces} == {1, 2}
     assert re.match("angry|disgust", tracked[0][0].emotion)
+
+
+@pytest.fixture(scope="module")
+def yunet():
+    return Recognizer(BrightnessModel(), load_detector())
+
+
+def test_nine_small_faces_in_each_frame(yunet, tmp_path):
+    selection = Selection(every=8)
+    summary = video_faces.predict_video(FILMS / "gallery3.mp4", yunet, Outputs(tmp_path / "a.csv"), selection)
+    assert summary.rows == 9 * summary.frames == 9 * 4 and summary.tracks == 9
+    larger = video_faces.predict_video(
+        FILMS / "gallery3.mp4", yunet, Outputs(tmp_path / "a.csv"), Selection(min_face=120, every=8)
+    )
+    assert larger.rows == 0
+
+
+def test_seven_people_in_the_same_place_are_seven_tracks(yunet, tmp_path, monkeypatch, caplog):
+    monkeypatch.setenv("PATH", "")
+    outputs = Outputs(tmp_path / "a.csv", tmp_path / "a.mp4", timeline=tmp_path / "a.png")
+    summary = video_faces.predict_video(FILMS / "cuts7faces.mp4", yunet, outputs, Selection(every=3))
+    rows = pd.read_csv(outputs.csv)
+    assert summary.tracks == rows["track"].nunique() == 7
+    assert rows.groupby("track")["frame"].min().tolist() == [0, 36, 72, 108, 144, 180, 216]
+    assert caplog.messages == [f"{outputs.annotated}: written without sound, because ffmpeg is not installed"]
+
+
+def test_the_seconds_of_an_uneven_video_are_in_the_table_and_the_annotated_video(bright, tmp_path):
+    outputs = Outputs(tmp_path / "a.csv", tmp_path / "a.avi", empty=True, bars=False)
+    summary = video_faces.predict_video(FILMS / "vfr.mp4", bright, outputs, Selection(start=4.5, end=7))
+    rows = pd.read_csv(outputs.csv)
+    assert rows["frame"].iloc[0] == 113 and rows["seconds"].iloc[0] == pytest.approx(4.52)
+    assert rows.loc[rows["frame"] == 125, "seconds"].iloc[0] == 5.0
+    assert rows["seconds"].max() == pytest.approx(6.8) and summary.frames == rows["frame"].nunique()
+    length = len(list(video.frames(outputs.annotated))) / video.frame_rate(outputs.annotated)
+    assert length == pytest.approx(6.8 - 4.52, abs=0.1)
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="needs ffmpeg")
+@pytest.mark.parametrize("suffix", [".mp4", ".avi"])
+def test_sound_is_kept(bright, tmp_path, suffix, caplog):
+    target = tmp_path / f"a{suffix}"
+    video_faces.predict_video(FILMS / "cuts7faces.mp4", bright, Outputs(annotated=target), Selection(end=1))
+    assert video.streams(target) == (True, True) and not caplog.records
+    assert len(list(video.frames(target))) == 25
+    assert [path.name for path in tmp_path.iterdir()] == [target.name]
+
+
+def test_frames_without_a_face_have_a_row_if_wanted(clip_file, bright, tmp_path):
+    video_faces.predict_video(clip_file[0], bright, Outputs(tmp_path / "a.csv", empty=True))
+    rows = pd.read_csv(tmp_path / "a.csv")
+    assert rows["frame"].nunique() == 30 and rows.loc[rows["frame"] > 19, "face":].isna().all(axis=None)
+
+
+def test_ctrl_c_keeps_rows_and_pictures_and_says_how_far_it_got(clip_file, bright, tmp_path, caplog):
+    path, fps = clip_file
+
+    def progress(stream):
+        for frame in stream:
+            if frame.index == 8:
+                raise KeyboardInterrupt
+            yield frame
+
+    outputs = Outputs(tmp_path / "a.csv", tmp_path / "a.avi")
+    with pytest.raises(KeyboardInterrupt):
+        video_faces.predict_video(path, bright, outputs, progress=progress)
+    assert pd.read_csv(outputs.csv)["frame"].max() == 7
+    assert 7 <= len(list(video.frames(outputs.annotated))) <= 8
+    assert f"{path}: stopped after 8 frames, at {7 / fps:.1f} s" in caplog.messages
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.avi", "a.csv"]

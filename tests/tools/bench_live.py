@@ -171,7 +171,7 @@ def folder(shipped: Bundle, large: int) -> None:
         predict_paths(files[:100], recognizer)
         before = megabytes()
         started = time.perf_counter()
-        table = predict_paths([name], recognizer)
+        summary = predict_paths([name], recognizer)
         ours = (time.perf_counter() - started) / large
         after = megabytes()
 
@@ -183,7 +183,7 @@ def folder(shipped: Bundle, large: int) -> None:
 
         some = iter(files)
         theirs = seconds(lambda: plain(next(some)), 40)
-    what = f"folder of {large} pictures, {len(table)} faces"
+    what = f"folder of {large} pictures, {summary.rows} faces"
     print(f"{what}   {1 / ours:.0f} a second, {theirs / ours:.1f} × one model.predict a face (asked: 5)")
     print(f"memory   {before:.0f} MB after 100 pictures, {after:.0f} MB after {large} more", flush=True)
 
