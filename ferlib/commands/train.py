@@ -111,13 +111,19 @@ def import_(source, out, classes, scaling, weights, kernels) -> None:
 @click.command()
 @click.argument("model", type=FOLDER)
 @click.argument("out", type=FOLDER)
-@click.option("--format", "form", default="litert", show_default=True, help="json, litert or litert-int8.")
+@click.option("--format", "form", default="litert", show_default=True, help="json, litert, litert-int8 or page.")
 @click.option("--check", type=FILE, help="Check on Training rows of this FER2013 CSV; default: drawn faces.")
 def export(model, out, form, check) -> None:
     """Write the bundle MODEL into the folder OUT in another form, checked to give the same answers.
 
-    OUT may be MODEL itself: LiteRT's forms are found there when the bundle is loaded.
+    OUT may be MODEL itself: LiteRT's forms are found there when the bundle is loaded. A page is a folder that reads
+    expressions in a browser, without a server.
     """
+    if form == "page":
+        from ferlib.train.page.writer import export_page
+
+        click.echo(export_page(model, out, check))
+        return
     from ferlib.train import export
 
     faces, truth, source = export.check_faces(model, check)

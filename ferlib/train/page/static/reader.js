@@ -14,10 +14,8 @@ function ferlibReader(tf, wasm, finder, network) {
   const LONGEST = 1280; // the detector works on a copy that is at most this long
   const COARSE = 320, FINEST = 1280, SEEN = 24; // see ferlib.detect.yunet
 
-  const even = (value) => { // Python's round
-    const down = Math.floor(value), rest = value - down;
-    return rest < 0.5 || (rest === 0.5 && down % 2 === 0) ? down : down + 1;
-  };
+  const HALF_EVEN = 1.5 * 2 ** 52; // adding it leaves no room for a fraction, so the sum is rounded half to even
+  const even = (value) => value + HALF_EVEN - HALF_EVEN; // Python's round
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
 
   // --- networks ----------------------------------------------------------------------------------------------
@@ -147,7 +145,10 @@ function ferlibReader(tf, wasm, finder, network) {
       const start = source * image.width * channels;
       for (let k = 0; k < to.length; k++) {
         const at = to[k], pixel = start + from[k], w = weight[k];
-        for (let c = 0; c < channels; c++) line[at + c] += data[pixel + c] * w;
+        line[at] += data[pixel] * w;
+        if (channels === 1) continue;
+        line[at + 1] += data[pixel + 1] * w;
+        line[at + 2] += data[pixel + 2] * w;
       }
       if (y !== current) {
         store();
