@@ -58,7 +58,9 @@ class _Converter:
             return value
         values = {id(model.inputs[0]): value}
         calls = {layer.name: layer._inbound_nodes for layer in model.layers}
-        uses = Counter(id(tensor) for nodes in calls.values() for node in nodes for tensor in node.input_tensors)
+        uses = Counter(
+            id(tensor) for nodes in calls.values() for node in nodes for tensor in node.input_tensors
+        )
         for layer in model.layers:
             if type(layer).__name__ == "InputLayer":
                 continue
@@ -92,7 +94,9 @@ class _Converter:
         if name == "linear":
             return value
         if name not in _ACTIVATIONS:
-            raise BundleError(f"the page cannot run this network: it has no activation {name}; use another format")
+            raise BundleError(
+                f"the page cannot run this network: it has no activation {name}; use another format"
+            )
         step = self.steps[value - 1] if value else {}
         if name in _FUSED and "w" in step and step["op"] != "affine" and type(layer).__name__ != "Activation":
             step["activation"] = name
@@ -100,9 +104,9 @@ class _Converter:
         return self.add(name, [value], **({"slope": 0.2} if name == "leaky_relu" else {}))
 
     def _normalise(self, layer: Any, x: list[int], uses: int) -> int:
-        mean, variance = np.array(layer.moving_mean), np.array(layer.moving_variance)
-        scale = (np.array(layer.gamma) if layer.scale else 1) / np.sqrt(variance + layer.epsilon)
-        offset = (np.array(layer.beta) if layer.center else 0) - mean * scale
+        mean, variance = _array(layer.moving_mean), _array(layer.moving_variance)
+        scale = (_array(layer.gamma) if layer.scale else 1) / np.sqrt(variance + layer.epsilon)
+        offset = (_array(layer.beta) if layer.center else 0) - mean * scale
         step = self.steps[x[0] - 1] if x[0] else {}
         if uses == 1 and step.get("op") in ("conv", "dense") and "activation" not in step:
             kernel, bias = step["w"]
@@ -134,27 +138,29 @@ class _Converter:
         return {"steps": self.steps, "outputs": [output], "tensors": tensors, "data": text}
 
 
+def _array(variable: Any) -> np.ndarray:
+    return import_keras().ops.convert_to_numpy(variable)
+
+
 def _convolution(graph: _Converter, layer: Any, x: list[int]) -> int:
     if tuple(layer.dilation_rate) != (1, 1) or getattr(layer, "groups", 1) != 1:
         raise BundleError(f"the page cannot run this network: {layer.name} is dilated or has groups")
     settings = {"stride": list(layer.strides), "pad": layer.padding}
-    bias = np.array(layer.bias) if layer.use_bias else 0
+    bias = _array(layer.bias) if layer.use_bias else 0
     if type(layer).__name__ == "SeparableConv2D":
-        first = np.array(layer.depthwise_kernel)
+        first = _array(layer.depthwise_kernel)
         zeros = np.zeros(first.shape[2] * first.shape[3])
         x = [graph.add("depthwise", x, first, zeros, **settings)]
         settings = {"stride": [1, 1], "pad": "valid"}
     depthwise = type(layer).__name__ == "DepthwiseConv2D"
-    kernel = np.array(getattr(layer, "pointwise_kernel", layer.kernel if not depthwise else layer.kernel))
+    kernel = _array(layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel)
     channels = kernel.shape[2] * kernel.shape[3] if depthwise else kernel.shape[3]
-    return graph.add(
-        "depthwise" if depthwise else "conv", x, kernel, bias + np.zeros(channels), **settings
-    )
+    return graph.add("depthwise" if depthwise else "conv", x, kernel, bias + np.zeros(channels), **settings)
 
 
 def _dense(graph: _Converter, layer: Any, x: list[int]) -> int:
-    kernel = np.array(layer.kernel)
-    bias = np.array(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
+    kernel = _array(layer.kernel)
+    bias = _array(layer.bias) if layer.use_bias else np.zeros(kernel.shape[1])
     if len(layer.input.shape) == 4:  # at every place of a map: a convolution
         return graph.add("conv", x, kernel[None, None], bias, stride=[1, 1], pad="valid")
     return graph.add("dense", x, kernel, bias)
@@ -162,9 +168,7 @@ def _dense(graph: _Converter, layer: Any, x: list[int]) -> int:
 
 def _pool(op: str) -> Callable[[_Converter, Any, list[int]], int]:
     def convert(graph: _Converter, layer: Any, x: list[int]) -> int:
-        return graph.add(
-            op, x, size=list(layer.pool_size), stride=list(layer.strides), pad=layer.padding
-        )
+        return graph.add(op, x, size=list(layer.pool_size), stride=list(layer.strides), pad=layer.padding)
 
     return convert
 
@@ -179,7 +183,9 @@ def _relu(graph: _Converter, layer: Any, x: list[int]) -> int:
 
 
 def _rescale(graph: _Converter, layer: Any, x: list[int]) -> int:
-    return graph.add("affine", x, *(np.ravel(np.asarray(part, float)) for part in (layer.scale, layer.offset)))
+    return graph.add(
+        "affine", x, *(np.ravel(np.asarray(part, float)) for part in (layer.scale, layer.offset))
+    )
 
 
 def _reshape(graph: _Converter, layer: Any, x: list[int]) -> int:
@@ -233,7 +239,9 @@ def run_graph(graph: dict, faces: np.ndarray) -> np.ndarray:
     weights = [_tensor(data, *entry) for entry in graph["tensors"]]
     operations: dict[str, Callable] = {
         "conv": lambda s, x, k, b: tf.nn.conv2d(x, k, s["stride"], s["pad"].upper()) + b,
-        "depthwise": lambda s, x, k, b: tf.nn.depthwise_conv2d(x, k, [1, *s["stride"], 1], s["pad"].upper()) + b,
+        "depthwise": lambda s, x, k, b: (
+            tf.nn.depthwise_conv2d(x, k, [1, *s["stride"], 1], s["pad"].upper()) + b
+        ),
         "dense": lambda s, x, k, b: x @ k + b,
         "affine": lambda s, x, scale, offset: x * scale + offset,
         "max_pool": lambda s, x: tf.nn.max_pool2d(x, s["size"], s["stride"], s["pad"].upper()),

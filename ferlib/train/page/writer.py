@@ -37,7 +37,9 @@ MOST_BYTES = 4_200_000
 """A larger page is written with a warning: it takes long to open on a phone."""
 
 
-def export_page(folder: str | os.PathLike, out: str | os.PathLike, check: str | os.PathLike | None = None) -> str:
+def export_page(
+    folder: str | os.PathLike, out: str | os.PathLike, check: str | os.PathLike | None = None
+) -> str:
     """Write a bundle as a page, or, where `out` is the bundle itself, its browser form into it.
 
     Args:
@@ -115,7 +117,9 @@ def write_page(out: str | os.PathLike, graph: dict, metadata: dict) -> None:
         (part / DATA_FILE).write_text(f"const ferlibData = {text};\n", encoding="utf-8")
         size = sum(file.stat().st_size for file in part.iterdir())
     if size > MOST_BYTES:
-        logger.warning("%s: %.1f MB, more than %.1f; a smaller network opens faster", out, size / 1e6, MOST_BYTES / 1e6)
+        logger.warning(
+            "%s: %.1f MB, more than %.1f; a smaller network opens faster", out, size / 1e6, MOST_BYTES / 1e6
+        )
 
 
 def class_colours(class_names: list[str]) -> list[str]:
@@ -136,7 +140,11 @@ def class_colours(class_names: list[str]) -> list[str]:
 def _check_target(out: Path) -> None:
     if out.exists() and not out.is_dir():
         raise BadInputError(f"{out} is a file; a page is a folder, so name one that does not exist yet")
-    if out.is_dir() and any(out.iterdir()) and not {"index.html", DATA_FILE, "reader.js"} <= set(os.listdir(out)):
+    if (
+        out.is_dir()
+        and any(out.iterdir())
+        and not {"index.html", DATA_FILE, "reader.js"} <= set(os.listdir(out))
+    ):
         raise BadInputError(f"{out} has other files than a page; name a folder that does not exist yet")
 
 
