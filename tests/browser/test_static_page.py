@@ -1,4 +1,4 @@
-"""The exported page in a headless Chromium: the same faces and answers as `Recognizer`, nothing sent, from file and server.
+"""The exported page in a headless Chromium: the answers of `Recognizer`, nothing sent, from a file and a server.
 
 Skipped where no Chromium or no YuNet model file is. Pictures of the page are left in `build/browser/`.
 """

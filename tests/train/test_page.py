@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ferlib.cli import main
+from ferlib.cli import cli
 from ferlib.common.backend import import_keras
 from ferlib.common.errors import BadInputError, BundleError
 from ferlib.common.labels import SEVEN
@@ -56,13 +56,16 @@ def folder(original, tmp_path):
 
 
 @pytest.mark.parametrize("name", networks.NETWORKS)
-def test_every_network_gives_the_same_answers(name):
+def test_every_network_gives_the_same_answers(name, monkeypatch):
+    monkeypatch.setattr(
+        "ferlib.train.page.graph._QUANTISED", 10**9
+    )  # 8 bits change answers; folding must not
     model = networks.build(name, 5)
     for layer in model.layers:
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.moving_mean.assign(np.linspace(-1, 1, layer.moving_mean.shape[0]))
     expected = np.array(model(FACES[..., None].astype(np.float32), training=False))
-    np.testing.assert_allclose(run_graph(browser_graph(model), FACES), expected, atol=0.02)
+    np.testing.assert_allclose(run_graph(browser_graph(model), FACES), expected, atol=1e-3)
 
 
 def test_other_layers_give_the_same_answers(original):
@@ -103,7 +106,7 @@ def test_the_form_goes_into_the_bundle_and_needs_no_keras_then(folder, tmp_path,
 
 
 def test_the_command_writes_a_page_with_own_class_names_and_colours(original, tmp_path):
-    done = CliRunner().invoke(main, ["export", str(original), str(tmp_path / "page"), "--format", "page"])
+    done = CliRunner().invoke(cli, ["export", str(original), str(tmp_path / "page"), "--format", "page"])
     assert done.exit_code == 0, done.output
     assert done.output.startswith(f"page in {tmp_path / 'page'}: ") and done.output.count("\n") == 1
     names = ["高兴", "Freude", "sad", "</script>"]
@@ -124,8 +127,8 @@ def test_what_is_refused_leaves_everything(original, tmp_path):
         with pytest.raises(BadInputError, match=words):
             export_page(original, out)
     assert file.read_text() == (other / "mine.txt").read_text() == "mine"
-    done = CliRunner().invoke(main, ["export", str(original), str(file), "--format", "page"])
-    assert done.exit_code == 2 and done.output.count("\n") == 1
+    done = CliRunner().invoke(cli, ["export", str(original), str(file), "--format", "page"])
+    assert isinstance(done.exception, BadInputError) and "\n" not in str(done.exception)
     large = save_bundle(_small(64), tmp_path / "large", SEVEN)
     with pytest.raises(BundleError, match="faces of 48×48 pixels, this model 64×64"):
         export_page(large, tmp_path / "page")

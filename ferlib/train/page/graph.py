@@ -260,10 +260,8 @@ def run_graph(graph: dict, faces: np.ndarray) -> np.ndarray:
     values = [tf.constant(faces[..., None].astype(np.float32))]
     for step in graph["steps"]:
         given = [*(values[k] for k in step["x"]), *(weights[k] for k in step.get("w", ()))]
-        if step["op"] in operations:
-            made = operations[step["op"]](step, *given)
-        else:
-            made = activations[step["op"]](*given)
+        operation = operations.get(step["op"])
+        made = operation(step, *given) if operation else activations[step["op"]](*given)
         values.append(activations[step["activation"]](made) if "activation" in step else made)
     return values[graph["outputs"][0]].numpy()
 

@@ -143,7 +143,7 @@ def _check_target(out: Path) -> None:
     if (
         out.is_dir()
         and any(out.iterdir())
-        and not {"index.html", DATA_FILE, "reader.js"} <= set(os.listdir(out))
+        and not {"index.html", DATA_FILE, "reader.js"} <= {file.name for file in out.iterdir()}
     ):
         raise BadInputError(f"{out} has other files than a page; name a folder that does not exist yet")
 

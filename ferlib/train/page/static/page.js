@@ -101,7 +101,7 @@ function announce(words, bad = false) {
   if (status.textContent !== words) status.textContent = words;
 }
 
-const percent = (p) => `${Math.round(100 * p)} %`;
+const percent = (p) => `${Math.round(100 * p)}\u00a0%`;
 
 function summary({ faces }) {
   if (!faces.length) return "No face found. A face works best from the front, in even light.";
