@@ -122,13 +122,21 @@ def import_(
 @click.command()
 @click.argument("model", type=FOLDER)
 @click.argument("out", type=FOLDER)
-@click.option("--format", "form", default="litert", show_default=True, help="json, litert or litert-int8.")
+@click.option(
+    "--format", "form", default="litert", show_default=True, help="json, litert, litert-int8 or page."
+)
 @click.option("--check", type=FILE, help="Check on Training rows of this FER2013 CSV; default: drawn faces.")
 def export(model: Path, out: Path, form: str, check: Path | None) -> None:
     """Write the bundle MODEL into the folder OUT in another format, checked to give the same predictions.
 
-    OUT may be MODEL itself: the LiteRT formats are found there when the bundle is loaded.
+    OUT may be MODEL itself: the LiteRT formats are found there when the bundle is loaded. A page is a folder that
+    reads expressions in a browser, without a server.
     """
+    if form == "page":
+        from ferlib.train.page.writer import export_page
+
+        click.echo(export_page(model, out, check))
+        return
     from ferlib.train.export import HOW_TO_LOAD, check_faces, export_bundle
 
     facts = export_bundle(model, out, form, check_faces(model, check))
