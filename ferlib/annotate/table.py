@@ -23,7 +23,6 @@ from urllib.parse import unquote
 
 import pandas as pd
 
-from ferlib.common.boxes import Box
 from ferlib.common.errors import AnnotationError, BadInputError, warn_each
 
 COLUMNS = ("image", "x", "y", "width", "height", "emotion", "tags", "image_width", "image_height")
@@ -119,18 +118,6 @@ def make_row(image: str, box: Sequence[int], emotion: str, tags: str, size: Size
         Column name to value, for `make_table`.
     """
     return dict(zip(COLUMNS, (image, *box, emotion, tags, *size), strict=True))
-
-
-def boxes_of(table: pd.DataFrame) -> list[Box]:
-    """Get the boxes of a table.
-
-    Args:
-        table: A table of boxes.
-
-    Returns:
-        (x, y, width, height) in pixels per row, in the order of the table.
-    """
-    return list(table[list(BOX)].itertuples(index=False, name=None))
 
 
 def image_sizes_of(table: pd.DataFrame, image_sizes: ImageSizes | None = None) -> dict[str, Size]:

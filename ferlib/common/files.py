@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,38 +31,6 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
             part.replace(path)
     finally:
         part.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
-    """Build a folder in a temporary one, which replaces it when the block ends without an error.
-
-    Args:
-        folder: The folder to build. An older one stays until the block ends, and stays if the block raises.
-
-    Yields:
-        A new empty hidden folder next to it, another one for each writer.
-
-    Raises:
-        BadInputError: The folder cannot be written.
-    """
-    folder = Path(folder)
-    part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
-    old = part.with_suffix(".old")
-    try:
-        with _named_errors(folder, part):
-            part.mkdir(parents=True)
-            yield part
-            if folder.exists():
-                folder.rename(old)
-            try:
-                part.rename(folder)
-            except OSError:
-                old.rename(folder)
-                raise
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def write_text(path: str | os.PathLike, text: str) -> None:

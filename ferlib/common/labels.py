@@ -213,29 +213,6 @@ def _one_label(class_name: str, to_names: Sequence[str]) -> int:
     return -1 if label is None else label
 
 
-def parse_names(text: str) -> dict[str, str]:
-    """Parse a mapping of class names: `"Freude=happy,Trauer=sad"`.
-
-    Args:
-        text: Pairs of old and new name, separated by commas; "" for none.
-
-    Returns:
-        Old name to new name; several old names may become one.
-
-    Raises:
-        LabelError: A pair is not two names, or an old name is repeated.
-    """
-    names: dict[str, str] = {}
-    for pair in filter(None, (part.strip() for part in text.split(","))):
-        old, equals, new = pair.partition("=")
-        if not equals or not old.strip() or not new.strip() or class_key(old) in names:
-            raise LabelError(
-                f"{pair!r}: give each old name once with its new name, as in Freude=happy,Trauer=sad"
-            )
-        names[class_key(old)] = _class(new)
-    return names
-
-
 def pick_probabilities(
     probabilities: np.ndarray, from_names: Sequence[str], to_names: Sequence[str]
 ) -> np.ndarray:

@@ -51,21 +51,29 @@ def read_fer2013(
     Returns:
         The rows in the order of the file.
     """
-    return _read(Path(path), ("emotion", "pixels", "Usage"), class_names, skip_bad)
-
-
-def read_split(path: str | os.PathLike) -> Dataset:
-    """Read a CSV without `Usage`: train.csv, val.csv or test.csv.
-
-    Args:
-        path: The CSV. Its name gives the usage of all rows; any other name means Training.
-
-    Returns:
-        The rows in the order of the file.
-    """
     path = Path(path)
-    usage = {"val": USAGES[1], "test": USAGES[2]}.get(path.name.split(".")[0], USAGES[0])
-    return _read(path, ("emotion", "pixels"), None, False).with_usage(usage)
+    names = file_classes(path, class_names)
+    lines = _lines(path)
+    columns = _read_header(path, lines)
+    rows: list[_Rows] = []
+    problems: list[str] = []
+    total = 0
+    while (skip_bad or not problems) and (batch := list(islice(lines, _BATCH_ROWS))):
+        parsed = _parse_batch([text for _, text in batch], columns, names)
+        if parsed is not None:
+            rows.append(parsed)
+        else:
+            for row, (line, text) in enumerate(batch, start=total + 1):
+                try:
+                    rows.append(_parse_row(text, columns, names))
+                except ValueError as error:
+                    problems.append(f"{path.name}: row {row} (line {line}): {error}")
+        total += len(batch)
+    leave_out(problems, skip_bad)
+    if not rows:
+        raise DatasetError(f"{path.name}: no {'good ' * bool(problems)}row after the header; nothing to read")
+    labels, pixels, usage = (np.concatenate(column) for column in zip(*rows, strict=True))
+    return Dataset(pixels.reshape(-1, SIDE, SIDE), labels, usage, names)
 
 
 def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = True) -> None:
@@ -132,31 +140,6 @@ def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None)
 _Rows = tuple[Sequence[int] | np.ndarray, np.ndarray, Sequence[str] | np.ndarray]  # labels, pixels, usage
 
 
-def _read(path: Path, required: Sequence[str], class_names: Sequence[str] | None, skip_bad: bool) -> Dataset:
-    names = file_classes(path, class_names)
-    lines = _lines(path)
-    columns = _read_header(path, lines, required)
-    rows: list[_Rows] = []
-    problems: list[str] = []
-    total = 0
-    while (skip_bad or not problems) and (batch := list(islice(lines, _BATCH_ROWS))):
-        parsed = _parse_batch([text for _, text in batch], columns, names)
-        if parsed is not None:
-            rows.append(parsed)
-        else:
-            for row, (line, text) in enumerate(batch, start=total + 1):
-                try:
-                    rows.append(_parse_row(text, columns, names))
-                except ValueError as error:
-                    problems.append(f"{path.name}: row {row} (line {line}): {error}")
-        total += len(batch)
-    leave_out(problems, skip_bad)
-    if not rows:
-        raise DatasetError(f"{path.name}: no {'good ' * bool(problems)}row after the header; nothing to read")
-    labels, pixels, usage = (np.concatenate(column) for column in zip(*rows, strict=True))
-    return Dataset(pixels.reshape(-1, SIDE, SIDE), labels, usage, names)
-
-
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """The lines that are not empty, with their numbers from 1; unpacked where they are gzip's."""
     number = 1
@@ -187,12 +170,12 @@ def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
         raise DatasetError(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
-def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], required: Sequence[str]) -> list[str]:
+def _read_header(path: Path, lines: Iterator[tuple[int, bytes]]) -> list[str]:
     """The names of the columns in lower case."""
     _, text = next(lines, (0, None))
     if text is None:
         raise DatasetError(f"{path.name}: the file is empty")
-    advice = f"the first line must name the columns {','.join(required)}"
+    advice = "the first line must name the columns emotion,pixels,Usage"
     header = text.decode("utf-8-sig", errors="replace").rstrip("\r\n")
     if "\0" in header or "\ufffd" in header:
         raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}")
@@ -203,7 +186,7 @@ def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], required: Seque
     names = [name.strip().lower() for name in names]
     for name in ("emotion", "pixels", "Usage"):
         found = names.count(name.lower())
-        if found > 1 or (found == 0 and name in required):
+        if found != 1:
             state = "has twice the column" if found else "has no column"
             raise DatasetError(f"{path.name}: the header {_short(header)} {state} {name!r}; {advice}")
     return names
@@ -222,7 +205,7 @@ def _parse_batch(lines: list[bytes], columns: list[str], class_names: Sequence[s
         return None
     table.columns = columns
     labels = table["emotion"].map({str(k): k for k in range(len(class_names))})
-    usage = table["usage"].to_numpy(str) if "usage" in columns else np.full(len(table), USAGES[0])
+    usage = table["usage"].to_numpy(str)
     pixels = _parse_pixels(table["pixels"].tolist())
     if pixels is None or labels.isna().any() or not np.isin(usage, USAGES).all():
         return None
@@ -260,7 +243,7 @@ def _parse_row(line: bytes, columns: list[str], class_names: Sequence[str]) -> _
         raise ValueError(f"{len(fields)} field{plural} instead of {len(columns)}; the row may be cut off")
     row = dict(zip(columns, fields, strict=True))
     label = _parse_label(row["emotion"].strip(), class_names)
-    usage = row.get("usage", USAGES[0]).strip()
+    usage = row["usage"].strip()
     if usage not in USAGES:
         raise ValueError(f"unknown Usage {_short(usage)}; known are {', '.join(USAGES)}")
     numbers = row["pixels"].split()

@@ -70,25 +70,6 @@ def test_every_reader_gets_a_complete_file_of_two_writers(tmp_path):
     assert set(read) <= texts and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_folder_is_swapped_in_when_it_is_complete(tmp_path):
-    folder = tmp_path / "data"
-    for text in ("first", "second"):
-        with files.whole_folder(folder) as part:
-            (part / "a.txt").write_text(text)
-        assert (folder / "a.txt").read_text() == text and list(tmp_path.iterdir()) == [folder]
-
-
-@pytest.mark.parametrize("error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device")])
-def test_a_folder_that_is_not_finished_leaves_the_old_one(tmp_path, error):
-    folder = tmp_path / "data"
-    folder.mkdir()
-    (folder / "a.txt").write_text("old")
-    with pytest.raises((KeyboardInterrupt, BadInputError)), files.whole_folder(folder) as part:
-        (part / "a.txt").write_text("new")
-        raise error
-    assert (folder / "a.txt").read_text() == "old" and list(tmp_path.iterdir()) == [folder]
-
-
 def test_text_is_utf8_and_its_folder_is_made(tmp_path):
     files.write_text(tmp_path / "new" / "a.md", "表情 ×\n")
     assert (tmp_path / "new" / "a.md").read_bytes() == "表情 ×\n".encode()

@@ -161,25 +161,6 @@ def test_sets_with_nothing_in_common_are_refused():
     assert map_labels([0, 1, 2], ("bored", "happy", "sad"), SEVEN).tolist() == [-1, 3, 4]
 
 
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("", {}),
-        ("Freude=happy, Trauer = sad", {"Freude": "happy", "Trauer": "sad"}),
-        ("高兴=Happiness,开心=happy,", {"高兴": "happy", "开心": "happy"}),
-        ("anger=Wut", {"angry": "Wut"}),
-    ],
-)
-def test_a_mapping_of_names(text, expected):
-    assert labels.parse_names(text) == expected
-
-
-@pytest.mark.parametrize("text", ["happy", "a=", "=b", "a=b,a=c", "a=b/c", "a=b,anger=x,angry=y"])
-def test_a_mapping_without_sense_is_refused(text):
-    with pytest.raises(LabelError):
-        labels.parse_names(text)
-
-
 @given(any_set, st.sampled_from(SEVEN))
 def test_labels_point_at_their_name(names, emotion):
     label = label_of(emotion, names)
