@@ -298,7 +298,7 @@ def plot_timeline(
     steps = np.diff(np.asarray(seconds, dtype=float))
     usual = float(np.median(steps)) if len(steps) else 1.0
     # each frame is shown until the next one, so that a single frame is visible, too
-    edges = np.append(np.asarray(seconds, dtype=float), seconds[-1] + usual)
+    edges = np.append(seconds, seconds[-1] + usual)
     colours = [np.array(colour_of(name)) / 255 for name in class_names]
     for part in np.split(np.arange(len(seconds)), np.flatnonzero(steps > 2 * usual) + 1):
         times = np.append(edges[part], edges[part[-1]] + usual)
