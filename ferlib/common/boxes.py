@@ -4,9 +4,7 @@ A *box* is (x, y, width, height) in integer pixels; x grows to the right, y down
 x + width is the first one outside.
 """
 
-from collections.abc import Mapping, Sequence
-
-import numpy as np
+from collections.abc import Sequence
 
 Box = tuple[int, int, int, int]
 
@@ -107,27 +105,3 @@ def match_boxes(truth: Sequence, found: Sequence, least: float = 0.5) -> list[tu
             used_found.add(j)
             matches.append((i, j, overlap))
     return matches
-
-
-def score_boxes(truth: Mapping[str, Sequence], found: Mapping[str, Sequence], least: float = 0.5) -> dict:
-    """Count how well found boxes fit the true ones, over all pictures.
-
-    Args:
-        truth: Picture name to its true boxes.
-        found: Picture name to the boxes found; pictures that are not in `truth` do not count.
-        least: The smallest IoU of a match.
-
-    Returns:
-        `hits`, `false_hits`, `missed` (counts), `precision` and `recall` (0 to 1; NaN where nothing was found, or
-        there was nothing to find).
-    """
-    hits = sum(len(match_boxes(boxes, found.get(name, ()), least)) for name, boxes in truth.items())
-    n_truth = sum(len(boxes) for boxes in truth.values())
-    n_found = sum(len(found.get(name, ())) for name in truth)
-    return {
-        "hits": hits,
-        "false_hits": n_found - hits,
-        "missed": n_truth - hits,
-        "precision": hits / n_found if n_found else np.nan,
-        "recall": hits / n_truth if n_truth else np.nan,
-    }

@@ -50,18 +50,6 @@ def shipped_bundle(name: str = "fer2013") -> Path:
     return repository() / "models" / name
 
 
-def leaderboard_folders() -> list[Path]:
-    """List the folders of the leaderboard's rows: what was measured, not the models.
-
-    Returns:
-        The shipped bundle, then the folders in models/leaderboard.
-    """
-    return [
-        shipped_bundle(),
-        *sorted(path for path in shipped_bundle("leaderboard").iterdir() if path.is_dir()),
-    ]
-
-
 def shown(path: str | os.PathLike) -> str:
     """Shorten a path to what a notebook may print.
 

@@ -7,7 +7,7 @@ Example:
 
 from ferlib.crawl.check import check_picture
 from ferlib.crawl.crawler import collect_pictures, crawl_local, open_source
-from ferlib.crawl.manifest import count_reasons, read_manifest
+from ferlib.crawl.manifest import read_manifest
 from ferlib.crawl.settings import CrawlSettings, Rejected
 from ferlib.crawl.site.server import LocalSite, photo_kind, photo_seed
 from ferlib.crawl.sources.baidu import BaiduSource
@@ -22,7 +22,6 @@ __all__ = [
     "Rejected",
     "check_picture",
     "collect_pictures",
-    "count_reasons",
     "crawl_local",
     "open_source",
     "photo_kind",

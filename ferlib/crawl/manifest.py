@@ -209,18 +209,3 @@ def open_manifest(folder: str | os.PathLike) -> TextIO:
     """
     write_lines(folder, [row.line() for row in read_rows(folder)])
     return (Path(folder) / MANIFEST).open("a", buffering=1, encoding="utf-8", newline="")
-
-
-def count_reasons(manifest: pd.DataFrame) -> pd.DataFrame:
-    """Count the rows of each state and reason.
-
-    Args:
-        manifest: What `read_manifest` gives.
-
-    Returns:
-        Columns `state, reason, pictures`; states in the order of STATES, then the most frequent reason first.
-    """
-    counts = manifest.groupby(["state", "reason"]).size().rename("pictures").reset_index()
-    counts["state"] = pd.Categorical(counts["state"], STATES)
-    counts = counts.sort_values(["state", "pictures", "reason"], ascending=[True, False, True])
-    return counts.astype({"state": manifest["state"].dtype}).reset_index(drop=True)

@@ -11,9 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ferlib.common.errors import BadInputError, check_choice
-from ferlib.common.plots import BLUE, ORANGE, PALE_BLUE, axes_or_new, plot_wall
+from ferlib.common.plots import BLUE, ORANGE, axes_or_new, plot_wall
 from ferlib.evaluate.gradcam import blend
-from ferlib.evaluate.text import HUMAN_AGREEMENT
 
 _DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (1, 2)))
 _COLOURS = [*sns.color_palette("colorblind").as_hex()[:6], "#000000", "#56b4e9"]
@@ -110,41 +109,6 @@ def plot_subgroups(rows: Mapping[str, Mapping], ax: Axes | None = None, title: s
     ax.set_yticks(places, [f"{name}  ({row['n']:,})" for name, row in rows.items()])
     ax.set(xlim=(0, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel="share read right", title=title)
     ax.grid(alpha=0.3, axis="x")
-    ax.spines[["top", "right"]].set_visible(False)
-    return ax
-
-
-def plot_comparison(
-    rows: Mapping[str, float], interval: Sequence[float] | None = None, ax: Axes | None = None
-) -> Axes:
-    """Plot accuracies as bars (x, 0 to 1; from the top) over the band of human agreement with FER2013's labels.
-
-    Args:
-        rows: Accuracies by name; the first one is highlighted.
-        interval: The 95 % interval of the first one.
-        ax: The axes to draw on; None for new ones.
-
-    Returns:
-        The axes.
-
-    Raises:
-        BadInputError: There is nothing to compare.
-    """
-    if not rows:
-        raise BadInputError("plot_comparison: nothing to compare")
-    ax = axes_or_new(ax, 7, 0.9 + 0.36 * len(rows))
-    values = list(rows.values())
-    ax.axvspan(*HUMAN_AGREEMENT, color="#dddddd", zorder=0)
-    ax.text(sum(HUMAN_AGREEMENT) / 2, -0.75, "people\n65 ± 5 %", ha="center", va="bottom", fontsize=8)
-    ax.barh(range(len(rows)), values, color=[BLUE, *[PALE_BLUE] * (len(rows) - 1)], height=0.65)
-    if interval is not None:
-        ends = [[values[0] - interval[0]], [interval[1] - values[0]]]
-        ax.errorbar(values[0], 0, xerr=np.abs(ends), color="black", capsize=3)
-    for place, value in enumerate(values):
-        colour = "black" if place else "white"
-        ax.text(0.01, place, f"{value:.1%}", va="center", fontsize=9, color=colour)
-    ax.set_yticks(range(len(rows)), list(rows))
-    ax.set(xlim=(0, 1), ylim=(len(rows) - 0.4, -0.6), xlabel="accuracy")
     ax.spines[["top", "right"]].set_visible(False)
     return ax
 

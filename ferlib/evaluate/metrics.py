@@ -262,21 +262,6 @@ def binary_rates(matrix: Any, positive: int = 1) -> dict[str, float]:
     return {key: rates[key] for key in RATES}
 
 
-def which_rate(matrix: np.ndarray, percent: float, positive: int = 1) -> list[str]:
-    """Find which rates of a matrix equal a published percentage.
-
-    Args:
-        matrix: Counts, int (2, 2).
-        percent: The published number, 0 to 100, with two decimals.
-        positive: The label of the positive class.
-
-    Returns:
-        The keys of `RATES` whose values print as this number.
-    """
-    rates = binary_rates(matrix, positive)
-    return [key for key, rate in rates.items() if f"{100 * rate:.2f}" == f"{percent:.2f}"]
-
-
 def summary(matrix: np.ndarray) -> dict[str, Any]:
     """Compute the figures of a whole confusion matrix.
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ferlib.common.errors import DatasetError, LabelError
 from ferlib.common.files import write_text
@@ -252,20 +251,6 @@ def model_entries(model: Predictor, tta: str) -> dict[str, Any]:
         "flip": tta != "none",
         "tta": tta,
     }
-
-
-def write_predictions(predictions: Predictions, path: str | os.PathLike) -> None:
-    """Write predictions as a CSV file.
-
-    Args:
-        predictions: The predictions.
-        path: The file. Its columns are `row`, `truth`, `predicted` (names), and one per class (0 to 1).
-    """
-    names = np.array(predictions.class_names)
-    truth, predicted = names[predictions.y_true], names[predictions.y_pred]
-    table = pd.DataFrame({"row": predictions.rows, "truth": truth, "predicted": predicted})
-    table[list(names)] = predictions.y_prob.round(6)
-    write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def write_report(report: Mapping[str, Any], path: str | os.PathLike) -> None:

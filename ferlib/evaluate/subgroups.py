@@ -1,8 +1,6 @@
 """Accuracy by other attributes than the class: brightness and contrast; on drawn faces skin, light, pose, glasses."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,17 +143,3 @@ def accuracy_on_drawn_faces(
     correct = np.array(SEVEN)[predicted] == np.array(emotions)
     groups = {"emotion": emotions, **drawn_attributes(faces)}
     return {key: accuracy_by(names, correct) for key, names in groups.items()}
-
-
-def vary_faces(faces: Sequence[synth.Face], field: str, values: Sequence[Any]) -> list[synth.Face]:
-    """Give every face each value of one of its parameters, so that only this one can change the predictions.
-
-    Args:
-        faces: The faces.
-        field: The name of the parameter, such as "skin".
-        values: The values of the parameter.
-
-    Returns:
-        All faces with the first value, then all with the second, and so on.
-    """
-    return [replace(face, **{field: value}) for value in values for face in faces]

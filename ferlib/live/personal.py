@@ -4,12 +4,15 @@ import os
 import re
 import shutil
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from ferlib import synth
 from ferlib.common import images, paths
 from ferlib.common.errors import ImageError, check_choice, warn_each
+from ferlib.common.labels import SEVEN, label_of
 
 _NAME = re.compile(r"\d{5}\.png")
 
@@ -120,6 +123,30 @@ def delete_model() -> bool:
     existed = model_folder().is_dir()
     shutil.rmtree(model_folder(), ignore_errors=True)
     return existed
+
+
+def draw_person(count: int, class_names: Sequence[str], seed: int = 7) -> tuple[list[np.ndarray], list[str]]:
+    """Draw faces of one person, as a stand-in for the learner's own.
+
+    Args:
+        count: How many; the expressions of the class set take turns, and the head turns and tilts a little.
+        class_names: A class set.
+        seed: The same seed draws the same faces.
+
+    Returns:
+        The faces, uint8 (height, width, 3) in RGB, and the name of the class of each.
+    """
+    rng = np.random.default_rng([seed, 11])
+    person = synth.sample_face(rng, "neutral")
+    known = [(e, class_names[k]) for e in SEVEN if (k := label_of(e, class_names)) is not None]
+    faces, names = [], []
+    for k in range(count):
+        emotion, name = known[k % len(known)]
+        pose = dict(zip(("yaw", "pitch", "roll"), rng.uniform(-5, 5, 3), strict=True))
+        face = replace(person, emotion=emotion, aus=synth.sample_units(rng, emotion), **pose)
+        faces.append(images.crop_face(synth.draw_face(face, 96, rng), synth.face_box(face, 96)))
+        names.append(name)
+    return faces, names
 
 
 def _files(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ferlib import synth
-from ferlib.annotate.agreement import compare_with_truth
+from ferlib.annotate.agreement import pair_labels
 from ferlib.annotate.formats.vott import read_project, read_vott, write_vott
 from ferlib.annotate.session import EXCLUDED, OPEN, UNREADABLE, LabelConflict, LabelQueue, Region
 from ferlib.annotate.table import NO_FACE, make_table
@@ -324,8 +324,8 @@ def test_labels_are_scored_against_a_truth(make):
     for number, region in enumerate(queue.regions):
         fits = [f.emotion for f in PHOTOS[0].faces if iou(f.box, region.box) >= 0.5]
         queue.label(number, fits[0] if fits else NO_FACE)
-    pairs = compare_with_truth(truth, queue.table())
-    assert (pairs["truth"] == pairs["label"]).all() and len(pairs) >= 2
+    pairs = pair_labels(truth, queue.table())
+    assert (pairs["first"] == pairs["second"]).all() and len(pairs) >= 2
 
 
 # ---- the cell ------------------------------------------------------------------------------------

@@ -115,7 +115,6 @@ def png(image):
     return base64.b64encode(images.cv2.imencode(".png", images.to_bgr(image))[1].tobytes()).decode()
 
 
-@pytest.mark.skipif(YUNET is None, reason="YuNet's model file is not here; FERLIB_YUNET may name it")
 def test_42_drawn_faces_are_read_as_by_the_recognizer(browser, folder):
     recognizer = Recognizer(load_bundle(shipped_bundle(), "fastest"), YuNet(), tta="flip")
     page = opened(browser, (folder / "index.html").as_uri())

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
-from ferlib.common.boxes import clamp_box, grow_box, iou, match_boxes, score_boxes, turn_box
+from ferlib.common.boxes import clamp_box, grow_box, iou, match_boxes, turn_box
 
 whole = st.integers(-60, 60)
 boxes = st.tuples(whole, whole, st.integers(1, 60), st.integers(1, 60))
@@ -83,13 +83,3 @@ def test_each_box_is_matched_once_and_well(truth, found):
 def test_the_best_overlap_goes_first():
     truth, found = [(0, 0, 10, 10), (4, 0, 10, 10)], [(4, 0, 10, 10)]
     assert match_boxes(truth, found, 0.1) == [(1, 0, 1.0)]
-
-
-def test_hits_false_hits_and_misses():
-    truth = {"a": [(0, 0, 10, 10), (50, 0, 10, 10)], "b": [(0, 0, 10, 10)], "c": []}
-    found = {"a": [(1, 0, 10, 10), (80, 80, 5, 5)], "c": [(0, 0, 9, 9)], "elsewhere": [(0, 0, 1, 1)]}
-    score = score_boxes(truth, found)
-    assert (score["hits"], score["false_hits"], score["missed"]) == (1, 2, 2)
-    assert score["precision"] == pytest.approx(1 / 3) and score["recall"] == pytest.approx(1 / 3)
-    nothing = score_boxes({"a": []}, {})
-    assert np.isnan(nothing["precision"]) and np.isnan(nothing["recall"])

@@ -590,14 +590,6 @@ def test_the_manifest_is_a_plain_csv_that_comes_back(crawled):
     assert manifest["width"].dtype == np.int64
 
 
-def test_reasons_are_counted(crawled):
-    table = crawl.count_reasons(crawled[1])
-    assert list(table.columns) == ["state", "reason", "pictures"]
-    assert table["pictures"].sum() == len(crawled[1])
-    assert tuple(table.iloc[0]) == ("ok", "", 60)
-    assert list(table["state"]) == sorted(table["state"], key=["ok", "copy", "rejected"].index)
-
-
 @pytest.mark.parametrize("workers", [1, 9])
 def test_the_manifest_is_the_same_with_any_number_of_workers(site, crawled, tmp_path, workers):
     settings = crawl.CrawlSettings(workers, pause_s=0.01)
@@ -615,7 +607,6 @@ def test_a_keyword_without_results_gives_an_empty_manifest(tmp_path):
     with crawl.LocalSite(draw=noise, photos=0) as empty:
         manifest = crawl.collect_pictures(empty.source(), "faces", 5, tmp_path, quiet=True)
     assert len(manifest) == 0 and list(manifest.columns) == list(COLUMNS)
-    assert len(crawl.count_reasons(manifest)) == 0
 
 
 def test_the_same_keyword_again_loses_nothing_and_another_adds(site, tmp_path):

@@ -13,6 +13,7 @@ from PIL import Image
 from ferlib import crawl, synth
 from ferlib.common import images
 from ferlib.common.errors import CrawlError
+from ferlib.crawl import http
 from ferlib.crawl.http import Downloader
 from ferlib.crawl.robots import Robots, is_local
 from ferlib.crawl.sources.commons import CommonsSource

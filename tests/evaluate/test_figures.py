@@ -64,14 +64,6 @@ def test_slices_show_value_interval_and_count():
     assert ax.yaxis_inverted()
 
 
-def test_against_shows_the_first_one_with_its_interval_over_the_human_band():
-    ax = figures.plot_comparison({"ours": 0.672, "majority": 0.25}, (0.65, 0.69))
-    bars = [patch for patch in ax.patches if patch.get_width() in (0.672, 0.25)]
-    assert len(bars) == 2 and bars[0].get_facecolor() != bars[1].get_facecolor()
-    assert {"67.2%", "25.0%", "people\n65 ± 5 %"} <= {text.get_text() for text in ax.texts}
-    assert np.array(ax.collections[0].get_segments())[0][:, 0] == pytest.approx([0.65, 0.69])
-
-
 def test_heat_stands_under_its_face():
     faces = np.full((10, 48, 48), 100, np.uint8)
     heats = np.zeros((10, 48, 48), np.float32)
@@ -88,7 +80,6 @@ def test_heat_stands_under_its_face():
     [
         (lambda: figures.plot_curves(CURVES, "lift"), "unknown kind 'lift'"),
         (lambda: figures.plot_subgroups({}), "no groups"),
-        (lambda: figures.plot_comparison({}), "nothing to compare"),
         (lambda: figures.plot_heat_maps([np.zeros((4, 4))], np.zeros((2, 4, 4)), ["a"]), "1 faces, 2 maps"),
     ],
 )

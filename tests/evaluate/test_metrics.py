@@ -140,8 +140,9 @@ def test_system_a_numbers(its_name, what_it_is, published, true_value, column, m
     rates = metrics.binary_rates(np.array(matrix), positive=1)
     assert f"{100 * rates[what_it_is]:.2f}" == f"{published[column]:.2f}"
     assert f"{100 * rates[its_name]:.2f}" == f"{true_value[column]:.2f}"
-    # found by search, with no other rate in the way
-    assert metrics.which_rate(np.array(matrix), published[column]) == [what_it_is]
+    # no other rate prints as this number
+    same = [name for name, rate in rates.items() if f"{100 * rate:.2f}" == f"{published[column]:.2f}"]
+    assert same == [what_it_is]
 
 
 @pytest.mark.parametrize(
@@ -158,7 +159,6 @@ def test_system_a_accuracy_which_it_does_not_give(matrix, accuracy, majority, ro
 
 def test_system_a_names_are_wrong_in_four_of_five():
     assert [name == number for name, number, *_ in PUBLISHED] == [False, False, False, False, True]
-    assert metrics.which_rate(np.array(TEST), 12.34) == []
 
 
 def test_never_predicted_class_has_no_precision():

@@ -3,7 +3,6 @@
 import json
 
 import numpy as np
-import pandas as pd
 import pytest
 from sklearn.metrics import classification_report, confusion_matrix
 
@@ -128,18 +127,6 @@ def test_classes_that_are_not_there():
         evaluate.choose_usage(empty)
     with pytest.raises(DatasetError, match="Usage values are: none"):
         evaluate.choose_usage(empty, "Training")
-
-
-def test_predictions_file(tmp_path):
-    predictions = evaluate.predict_rows(Oracle(), oracle_dataset())
-    evaluate.write_predictions(predictions, tmp_path / "deep" / "predictions.csv")
-    table = pd.read_csv(tmp_path / "deep" / "predictions.csv")
-    assert list(table.columns) == ["row", "truth", "predicted", *SEVEN]
-    assert table["row"].tolist() == predictions.rows.tolist()
-    assert table["truth"].tolist() == [SEVEN[label] for label in predictions.y_true]
-    assert (table[list(SEVEN)].idxmax(axis=1) == table["predicted"]).all()
-    np.testing.assert_allclose(table[list(SEVEN)], predictions.y_prob, atol=1e-6)
-    assert [path.name for path in (tmp_path / "deep").iterdir()] == ["predictions.csv"]
 
 
 def test_report_file_has_null_for_what_is_not_a_number(tmp_path):

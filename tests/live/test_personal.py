@@ -47,3 +47,11 @@ def test_a_broken_file_is_logged_and_does_not_stop_the_others(tmp_path, caplog):
     (tmp_path / "happy" / "00001.png").write_bytes(b"no picture")
     faces, _ = personal.load_faces(tmp_path, NAMES)
     assert len(faces) == 1 and len(caplog.messages) == 1 and "00001.png" in caplog.text
+
+
+def test_one_person_is_drawn_in_all_expressions():
+    pictures, names = personal.draw_person(4, ("happy", "rest"), seed=3)
+    assert len(pictures) == 4 and set(names) <= {"happy", "rest"} and "rest" in names
+    assert all(p.dtype == np.uint8 and p.shape[0] == p.shape[1] >= 40 for p in pictures)
+    again, _ = personal.draw_person(4, ("happy", "rest"), seed=3)
+    assert all((a == b).all() for a, b in zip(pictures, again, strict=True))

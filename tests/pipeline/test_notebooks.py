@@ -84,6 +84,11 @@ def test_anatomy(path):
     assert "You will learn" in prose and "You learned" in prose
     assert notebook.metadata["kernelspec"]["name"] == "python3"
     assert not any("sys.path" in cell.source for cell in code)
+    # one cell at the top imports all that comes from ferlib, at most eight names
+    [top] = [cell for cell in code if re.search(r"^(from|import) ferlib", cell.source, re.M)]
+    ours = [line for line in top.source.splitlines() if re.match(r"(from|import) ferlib", line)]
+    assert len(", ".join(line.split("import ")[1] for line in ours).split(", ")) <= 8
+    assert top is code[0]
 
 
 @pytest.mark.parametrize("path", PATHS, ids=NAMES)

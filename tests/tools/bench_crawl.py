@@ -76,7 +76,7 @@ def ours(photos: int, url: str, workers: int, folder: Path) -> None:
     source = crawl.BaiduSource(url, name="local")
     done = crawl.collect_pictures(source, "faces", photos, folder, crawl.CrawlSettings(workers), quiet=True)
     if (done["state"] == "ok").sum() != photos:
-        raise SystemExit(crawl.count_reasons(done).to_string())
+        raise SystemExit(done.value_counts(["state", "reason"]).to_string())
 
 
 def costs(work, *arguments) -> tuple[float, float]:

@@ -105,7 +105,7 @@ def main() -> None:
         sys.exit("FERLIB_PHOTOS is not set; give it a folder of photographs with legend.csv")
     with tempfile.TemporaryDirectory() as temporary:
         manifest, rows = walk(Path(os.environ["FERLIB_PHOTOS"]), Path(temporary))
-    print(crawl.count_reasons(manifest).to_string(index=False))
+    print(manifest.value_counts(["state", "reason"]).to_string())
     print(pd.DataFrame(rows).to_string(index=False))
 
 

@@ -125,7 +125,7 @@ class _Converter:
 
         for step in self.steps:
             for k, array in enumerate(np.asarray(array, np.float32) for array in step.get("w", ())):
-                entry = [list(array.shape)]
+                entry: list[Any] = [list(array.shape)]
                 if step["op"] in ("conv", "dense") and array.size >= _QUANTISED:
                     scales = np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127
                     scales = np.where(scales > 0, scales, 1).astype(np.float32)
@@ -177,7 +177,7 @@ def _relu(graph: _Converter, layer: Any, x: list[int]) -> int:
     slope, top = float(layer.negative_slope), getattr(layer, "max_value", None)
     if slope:
         return graph.add("leaky_relu", x, slope=slope)
-    if top not in (None, 6.0) or getattr(layer, "threshold", 0):
+    if top not in (None, 6.0) or bool(getattr(layer, "threshold", False)):
         raise BundleError(f"the page cannot run this network: {layer.name} has a limit or threshold")
     return graph.add("relu" if top is None else "relu6", x)
 
