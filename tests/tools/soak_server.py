@@ -301,12 +301,12 @@ def _mixed(
 
 
 def memory(pid: int) -> int:
-    """MB in memory of a process and its children (Linux)."""
+    """MB of their own that a process and its children hold (Linux): shared libraries do not count."""
     pids = {pid}
     for file in Path(f"/proc/{pid}/task").glob("*/children"):
         pids.update(map(int, file.read_text().split()))
     lines = [line for p in pids for line in Path(f"/proc/{p}/smaps_rollup").read_text().splitlines()]
-    return sum(int(line.split()[1]) for line in lines if line.startswith("Pss:")) // 1024
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Anonymous:")) // 1024
 
 
 def main() -> int:
