@@ -218,6 +218,7 @@ def album(tmp_path, drawn_faces):
     root = tmp_path / "album"
     save(root / "a.png", drawn_faces[0])
     save(root / "gray.png", np.full((80, 90, 3), 90, np.uint8))
+    (root / "b").mkdir()
     video.write_video(root / "b/clip.mp4", [drawn_faces[1]] * 6, 10)
     (root / "cut.webm").write_bytes(b"")
     (root / "notes.txt").write_text("x")
