@@ -27,7 +27,7 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     path = Path(path)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
     try:
-        with _named_errors(path, part):
+        with named_errors(path, part):
             yield part
             part.replace(path)
     finally:
@@ -51,7 +51,7 @@ def whole_folder(folder: str | os.PathLike) -> Iterator[Path]:
     part = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.part")
     old = part.with_suffix(".old")
     try:
-        with _named_errors(folder, part):
+        with named_errors(folder, part):
             part.mkdir(parents=True)
             yield part
             if folder.exists():
@@ -79,15 +79,26 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         BadInputError: The file cannot be written.
     """
     path = Path(path)
-    with _named_errors(path, path.parent):
+    with named_errors(path, path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 @contextmanager
-def _named_errors(target: Path, part: Path) -> Iterator[None]:
-    """Say which file cannot be written: the system's error names a temporary one, or none (a full disk)."""
+def named_errors(target: Path, part: Path) -> Iterator[None]:
+    """Say which file cannot be written: the system's error names a temporary one, or none (a full disk).
+
+    Args:
+        target: The file or folder for the message.
+        part: The temporary file or folder; errors about others pass.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BadInputError: Something in the block could not be written.
+    """
     try:
         yield
     except OSError as error:

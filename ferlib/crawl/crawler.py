@@ -14,6 +14,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ferlib.common.errors import BadInputError, CrawlError, check_choice, logger
+from ferlib.common.files import named_errors
 from ferlib.crawl.engine import Engine
 from ferlib.crawl.http import Downloader
 from ferlib.crawl.manifest import open_manifest, read_manifest, write_lines
@@ -177,7 +178,7 @@ def collect_pictures(
         The manifest, as `read_manifest` gives it.
 
     Raises:
-        BadInputError: The keyword is empty, or `count` is less than 1.
+        BadInputError: The keyword is empty, `count` is less than 1, or the folder cannot be written.
         CrawlError: The source does not answer, the folder's manifest is broken, or another crawl is running
             in the folder.
 
@@ -190,7 +191,15 @@ def collect_pictures(
     if count < 1:
         raise BadInputError(f"count is {count}; it must be at least 1")
     settings, folder = settings or CrawlSettings(), Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    with named_errors(folder, folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        return _collect(source, keyword, count, folder, settings, quiet)
+
+
+def _collect(
+    source: Source, keyword: str, count: int, folder: Path, settings: CrawlSettings, quiet: bool
+) -> pd.DataFrame:
+    """With arguments that are checked."""
     with warnings.catch_warnings(), lock_folder(folder), Downloader(settings) as downloader:
         # about damaged files, which are expected here; set before the threads start, which all share it
         warnings.filterwarnings("ignore", module="PIL")

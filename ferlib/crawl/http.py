@@ -10,14 +10,12 @@ from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode, urljoin, urlsplit
 
 from requests import certs, utils
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, HTTPSConnectionPool, PoolManager, exceptions
-from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3 import BaseHTTPResponse, PoolManager, exceptions
 from urllib3.util import Retry, Timeout
 
 from ferlib import __version__
@@ -53,29 +51,30 @@ class _Temporary(Rejected):
         self.error, self.response = error, response
 
 
-class _Connection(HTTPConnection):
-    """A connection whose headers arrive before the deadline."""
+class _InTime:
+    """For a class of connections, whose headers arrive before the deadline then."""
+
+    sock: Any
 
     def getresponse(self) -> Any:
         attempt = _current.get()
         attempt.stop = partial(self.sock.shutdown, socket.SHUT_RD)
-        response = super().getresponse()
+        response = super().getresponse()  # type: ignore[misc]
         attempt.stop = None
         if time.monotonic() > attempt.deadline:
             raise TimeoutError(LATE)
         return response
 
 
-class _SecureConnection(_Connection, HTTPSConnection):
-    """The same over https."""
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
+def _in_time(manager: PoolManager) -> PoolManager:
+    """Let a manager use such connections."""
+    classes: dict[str, Any] = dict(manager.pool_classes_by_scheme)
+    for scheme, pool in classes.items():
+        if not issubclass(pool.ConnectionCls, _InTime):  # one manager serves all hosts behind a proxy
+            connection = type("Connection", (_InTime, pool.ConnectionCls), {})
+            classes[scheme] = type("Pool", (pool,), {"ConnectionCls": connection})
+    manager.pool_classes_by_scheme = classes
+    return manager
 
 
 class Downloader:
@@ -95,12 +94,7 @@ class Downloader:
         # Asked for by hand and not through a session, which reads the environment again for each request.
         self._headers = dict(utils.default_headers()) | {"User-Agent": agent}
         self._timeout = Timeout(connect=self.settings.connect_s, read=self.settings.read_s)
-        authorities = (
-            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or certs.where()
-        )
-        self._options: dict[str, Any] = {
-            "ca_cert_dir" if Path(authorities).is_dir() else "ca_certs": authorities
-        }
+        self._options: dict[str, Any] = {"ca_certs": os.environ.get("REQUESTS_CA_BUNDLE") or certs.where()}
         self._adapter = HTTPAdapter(pool_maxsize=self.settings.workers + 1)
         self._direct = PoolManager(16, maxsize=self.settings.workers + 1, **self._options)
         self._managers: dict[str, PoolManager] = {}
@@ -225,9 +219,7 @@ class Downloader:
         if host not in self._managers:
             proxy = None if is_local(url) else utils.select_proxy(url, utils.get_environ_proxies(url))
             manager = self._adapter.proxy_manager_for(proxy, **self._options) if proxy else self._direct
-            if not (proxy or "").startswith("socks"):
-                manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
-            self._managers[host] = manager
+            self._managers[host] = _in_time(manager)
         return self._managers[host]
 
     def _stop_late_ones(self) -> None:

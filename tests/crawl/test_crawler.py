@@ -6,6 +6,7 @@ import json
 import socket
 import threading
 import time
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
@@ -19,10 +20,10 @@ from PIL import Image
 from ferlib import crawl, synth
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
-from ferlib.crawl import crawler
+from ferlib.crawl import crawler, engine
 from ferlib.crawl.check import Picture
 from ferlib.crawl.http import Downloader
-from ferlib.crawl.manifest import COLUMNS, open_manifest
+from ferlib.crawl.manifest import COLUMNS, Row, open_manifest, read_rows
 from ferlib.crawl.sources import baidu
 from ferlib.crawl.sources.baidu import BaiduSource
 from ferlib.crawl.sources.base import ResultPage
@@ -757,6 +758,9 @@ def test_workers_work_at_the_same_time_and_no_more_than_asked(tmp_path):
         (",".join(COLUMNS) + "\na,b,c,d,e,f,g,wide,2,h,p,ok,\n", "cannot be read"),
         (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,p,great,\n", "unknown state 'great'"),
         (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1\n", "cannot be read"),
+        (",".join(COLUMNS) + f"\na,b,c,d,e,f,g,{'9' * 30},2,h,,ok,\n", "cannot be read"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1,2,h,hash,ok,\n", "phash"),
+        (",".join(COLUMNS) + "\na,b,c,d,e,f,g,1,-2,h,,ok,\n", "negative size"),
         ("\x00\x01\x02", "lacks the columns|cannot be read"),
     ],
 )
@@ -766,6 +770,35 @@ def test_a_broken_manifest_is_refused_in_one_line(tmp_path, text, told):
     with pytest.raises(CrawlError, match=told) as caught:
         crawl.read_manifest(tmp_path)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text", ["=HYPERLINK(1)", "+1", "-1", "@a", "\t=1", "'=1", "''", "'a", "a=1", "＝1", "'", ""]
+)
+def test_no_text_is_a_formula_and_each_comes_back(tmp_path, text):
+    row = Row(author=text, page=text, width=1, height=1)
+    with open_manifest(tmp_path) as manifest:
+        manifest.write(row.line())
+    assert read_rows(tmp_path) == [replace(row, author=text.replace("\t", " "), page=text.replace("\t", " "))]
+    assert crawl.read_manifest(tmp_path)["author"][0] == text.replace("\t", " ")
+    cell = pd.read_csv(tmp_path / "manifest.csv", dtype=str, keep_default_na=False)["author"][0]
+    assert not cell.strip().startswith(("=", "+", "-", "@", "＝"))
+
+
+def test_a_full_disk_is_named_and_keeps_what_was_there(site, tmp_path, monkeypatch):
+    first = crawl.collect_pictures(site.source(), "faces", 3, tmp_path, BRISK, quiet=True)
+
+    def full(self, data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(engine.Path, "write_bytes", full)
+    with pytest.raises(BadInputError, match="No space left on device"):
+        crawl.collect_pictures(site.source(), "faces", 9, tmp_path, BRISK, quiet=True)
+    monkeypatch.undo()
+    again = crawl.read_manifest(tmp_path)
+    assert set(first["file"]) <= set(again["file"]) and all(
+        (tmp_path / name).is_file() for name in first["file"] if name
+    )
 
 
 def test_a_manifest_cannot_have_files_elsewhere_removed(site, tmp_path):

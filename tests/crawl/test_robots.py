@@ -201,6 +201,38 @@ def test_a_redirect_is_followed_and_keeps_no_cookie(tmp_path):
     assert cookies == [None, None]
 
 
+def test_a_redirect_to_what_only_this_machine_reaches_is_not_followed(tmp_path):
+    with robots_site("") as (other, visits):
+
+        def answer(handler, path, visit):
+            send(handler, b"", 302, Location=other + "/secret")
+
+        with server(answer) as (url, _):
+            manifest = crawl_paths(url, tmp_path, ["/a"])
+    assert list(manifest["reason"]) == ["redirect to an address that is not public (127.0.0.1)"]
+    assert not visits
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        ("93.184.216.34", True),
+        ("2606:2800:220:1::1", True),
+        *(
+            (address, False)
+            for address in ("127.0.0.1", "127.8.8.8", "10.0.0.1", "172.16.0.1", "192.168.1.1")
+        ),
+        *(
+            (address, False)
+            for address in ("169.254.169.254", "100.64.0.1", "0.0.0.0", "224.0.0.1", "::1", "::")
+        ),
+        *((address, False) for address in ("fe80::1%eth0", "fc00::1", "::ffff:127.0.0.1", "2002:7f00:1::")),
+    ],
+)
+def test_which_addresses_are_public(address, public):
+    assert http.is_public(address) == public
+
+
 @pytest.mark.parametrize(
     ("url", "here"),
     [

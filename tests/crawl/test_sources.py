@@ -50,6 +50,52 @@ def test_a_listing_gives_plain_addresses_pages_and_total():
 
 
 @pytest.mark.parametrize(
+    ("title", "value"),
+    [
+        (r"it\'s", "it's"),
+        (r"a\\'b", "a\\'b"),
+        (r"a\>b", "a>b"),
+        (r"\x3cb\x3e", "<b>"),
+        (r"\u12", "u12"),
+        (r"\u4eba\n\"\/", '人\n"/'),
+        (r"\\\\\'", "\\\\'"),
+        ("a\x01\tb\nc", "a\x01\tb\nc"),
+    ],
+)
+def test_no_escape_in_a_title_loses_a_page(title, value):
+    url = "http://example.org/a.jpg"
+    assert json.loads(baidu._repair(f'"{title}"'), strict=False) == value
+    text = acjson_reply([acjson_result(url, title=title), acjson_result(url.replace("a.", "b."))])
+    parsed = baidu.BaiduListSource().parse(text)
+    assert [record.url for record in parsed.records] == [url, "http://example.org/b.jpg"]
+
+
+def test_a_title_that_breaks_the_json_leaves_the_addresses():
+    exchanged = baidu.exchanged_address("https://example.org/a.jpg")
+    results = [acjson_result(exchanged, exchanged, title="C:\\"), acjson_result("http://example.org/b.jpg")]
+    parsed = baidu.BaiduListSource().parse(acjson_reply(results))
+    assert [record.url for record in parsed.records] == [
+        "https://example.org/a.jpg",
+        "http://example.org/b.jpg",
+    ]
+    assert parsed.total == 112953 and parsed.records[0].page == "https://example.org/a.jpg"
+
+
+@pytest.mark.parametrize("source", [baidu.BaiduListSource(), CommonsSource(), OpenverseSource()])
+def test_an_answer_that_is_too_deep_is_refused(source):
+    with pytest.raises(CrawlError):
+        source.parse("[" * 100_000)
+
+
+def test_commons_with_an_odd_index_is_read():
+    pages = [
+        {"index": index, "imageinfo": [{"url": f"http://a.example/{index}"}]} for index in ("x", 2, None)
+    ]
+    parsed = CommonsSource().parse(json.dumps({"query": {"pages": pages}}))
+    assert len(parsed.records) == 3
+
+
+@pytest.mark.parametrize(
     "text",
     [
         '{"antiFlag":1,"message":"Forbid spider access"}',
