@@ -125,7 +125,7 @@ class _Converter:
 
         for step in self.steps:
             for k, array in enumerate(np.asarray(array, np.float32) for array in step.get("w", ())):
-                entry = [list(array.shape)]
+                entry: list[Any] = [list(array.shape)]
                 if step["op"] in ("conv", "dense") and array.size >= _QUANTISED:
                     scales = np.abs(array).max(axis=tuple(range(array.ndim - 1))) / 127
                     scales = np.where(scales > 0, scales, 1).astype(np.float32)
