@@ -55,8 +55,8 @@ def folder(original, tmp_path):
     return shutil.copytree(original, tmp_path / "b")
 
 
-@pytest.mark.parametrize("name", networks.NETWORKS)
-def test_every_network_gives_the_same_answers(name, monkeypatch):
+@pytest.mark.parametrize("name", ["B", "D", "E", "quick"])
+def test_networks_of_each_kind_give_the_same_answers(name, monkeypatch):
     monkeypatch.setattr(
         "ferlib.train.page.graph._QUANTISED", 10**9
     )  # 8 bits change answers; folding must not

@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ OUTPUTS = [f"{head}_{stride}" for head in ("cls", "obj", "bbox") for stride in (
 ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid"}
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def fields(message: bytes) -> Iterator[tuple[int, Any]]:
     """Yield (number, value) of each field of a protocol buffer."""
     at = 0
 
@@ -45,12 +46,14 @@ def convert(content: bytes) -> dict:
     """Convert the bytes of YuNet's ONNX file to the graph that reader.js runs."""
     graph = list(fields(next(value for number, value in fields(content) if number == 7)))
     stored = {}
-    for tensor in (list(fields(value)) for number, value in graph if number == 5):
-        shape = [value for number, value in tensor if number == 1]
-        raw = dict(tensor).get(9, b"")
-        if dict(tensor)[2] == 1:  # float32
-            stored[dict(tensor)[8].decode()] = np.frombuffer(raw, "<f4").reshape(shape)
-    steps, values, tensors, data = [], {"input": 0}, [], bytearray()
+    for initial in (list(fields(value)) for number, value in graph if number == 5):
+        shape = [value for number, value in initial if number == 1]
+        raw = dict(initial).get(9, b"")
+        if dict(initial)[2] == 1:  # float32
+            stored[dict(initial)[8].decode()] = np.frombuffer(raw, "<f4").reshape(shape)
+    steps: list[dict[str, Any]] = []
+    tensors: list[list] = []
+    values, data = {"input": 0}, bytearray()
 
     def tensor(array: np.ndarray) -> int:
         tensors.append([list(array.shape), len(data)])
@@ -66,7 +69,7 @@ def convert(content: bytes) -> dict:
             settings[dict(attribute)[1].decode()] = [value for number, value in attribute if number in (3, 8)]
         if "kps" in makes or any("kps" in name for name in takes) or takes[0] not in values:
             continue
-        step = {"x": [values[name] for name in takes if name in values]}
+        step: dict[str, Any] = {"x": [values[name] for name in takes if name in values]}
         if kind == "Conv":
             kernel, bias = (stored[name] for name in takes[1:])
             depthwise = settings["group"][0] > 1 or kernel.shape[:2] == (1, 1)
