@@ -27,9 +27,9 @@ def pair_labels(first: pd.DataFrame, second: pd.DataFrame, min_iou: float = 0.5)
             for t in (of_first, of_second[image])
         )
         matches = match_boxes([box for *box, _ in ours], [box for *box, _ in theirs], min_iou)
-        only_ours = sorted({*range(len(ours))} - {i for i, _, _ in matches})
-        only_theirs = sorted({*range(len(theirs))} - {j for _, j, _ in matches})
         rows += [(image, *ours[i], theirs[j][-1], overlap) for i, j, overlap in sorted(matches)]
-        rows += [(image, *ours[i], "", 0.0) for i in only_ours]
-        rows += [(image, *theirs[j][:-1], "", theirs[j][-1], 0.0) for j in only_theirs]
+        rows += [(image, *ours[i], "", 0.0) for i in range(len(ours)) if i not in {m[0] for m in matches}]
+        rows += [
+            (image, *b, "", e, 0.0) for j, (*b, e) in enumerate(theirs) if j not in {m[1] for m in matches}
+        ]
     return pd.DataFrame(rows, columns=["image", *BOX, "first", "second", "iou"])

@@ -295,11 +295,10 @@ def plot_timeline(
     if len(seconds) == 0:
         raise BadInputError("plot_timeline: no frames to show")
     ax = axes_or_new(ax, 10, 3.4)
-    starts = np.asarray(seconds, dtype=float)
-    steps = np.diff(starts)
+    steps = np.diff(seconds)
     usual = float(np.median(steps)) if len(steps) else 1.0
     # each frame is shown until the next one, so that a single frame is visible, too
-    edges = np.append(starts, starts[-1] + usual)
+    edges = np.append(seconds, np.max(seconds) + usual)
     colours = [np.array(colour_of(name)) / 255 for name in class_names]
     for part in np.split(np.arange(len(seconds)), np.flatnonzero(steps > 2 * usual) + 1):
         times = np.append(edges[part], edges[part[-1]] + usual)

@@ -57,6 +57,9 @@ def read_fer2013(
 
     Returns:
         The rows in the order of the file.
+
+    Raises:
+        DatasetError: The file cannot be read, or has no good row, or (without `skip_bad`) a bad one.
     """
     return _read(Path(path), class_names, skip_bad, quiet=False)
 
