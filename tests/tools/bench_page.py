@@ -69,7 +69,8 @@ def main(bundle: Path, photos: Path | None) -> None:
                     differences.append(np.abs(np.subtract(values, its_face["probabilities"])).max())
                     other += face.emotion != its_face["emotion"]
             print(
-                f"{len(pictures)} pictures, {len(overlaps)} faces: smallest IoU {min(overlaps):.3f}, largest difference "
+                f"{len(pictures)} pictures, {len(overlaps)} faces: smallest IoU {min(overlaps):.3f}, "
+                f"largest difference "
                 f"{max(differences):.4f}, {other} with another class, {missed} found by one only"
             )
 
