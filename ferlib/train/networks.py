@@ -223,8 +223,9 @@ def mermaid(model: Any) -> str:
         lines.append(f'    n{k}["{type(layer).__name__}<br/>{shape}"]')
     # from the configuration: the layers themselves also know the models that they were used in later
     for layer in read_layers(json.loads(model.to_json())):
-        end = number[layer.name]
-        lines += [f"    n{number[name]} --> n{end}" for name in layer.sources if name in number]
+        for name in layer.sources:
+            if name in number:  # a Sequential model does not list its input among its layers
+                lines.append(f"    n{number[name]} --> n{number[layer.name]}")
     return "\n".join(lines)
 
 
