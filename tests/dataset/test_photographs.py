@@ -7,7 +7,7 @@ from ferlib import synth
 from ferlib.common import images
 from ferlib.common.errors import DatasetError
 from ferlib.dataset import build
-from ferlib.detect.detector import default_detector, detect_faces
+from ferlib.detect.detector import detect_faces, load_detector
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_the_largest_face_is_cut_out(photographs, caplog):
     found = build.read_data(folder)
     assert found.class_names == ("伤心", "高兴") and found.counts().tolist() == [3, 3]
     for row, image in enumerate((one, two)):
-        box = detect_faces(image, default_detector())[0]
+        box = detect_faces(image, load_detector())[0]
         assert np.array_equal(found.pixels[row], images.face_input(images.crop_face(image, box)))
     assert box[0] > 250  # the larger of two
     lines = [line.removeprefix(f"{folder.name}: ") for line in caplog.messages]
