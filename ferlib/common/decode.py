@@ -19,6 +19,8 @@ from ferlib.common import errors
 from ferlib.common.errors import FerlibError, ImageError, ImageLimitError
 from ferlib.common.images import MAX_PIXELS, load_image
 
+_START_SECONDS = 30  # a process that is not ready by then is killed
+
 
 class PoolBusyError(FerlibError):
     """All processes of a pool are decoding other pictures."""
@@ -86,8 +88,11 @@ class DecodingPool:
         except queue.Empty as error:
             raise PoolBusyError("too many pictures are being decoded; try again in a second") from error
         assert process.stdin and process.stdout
-        process.stdout.readline()  # it is ready: what a new process imports does not count
         self._busy.add(process)
+        starting = threading.Timer(_START_SECONDS, process.kill)
+        starting.start()
+        process.stdout.readline()  # it is ready: what a new process imports does not count
+        starting.cancel()
         output: Any = process.stdout  # a BufferedReader, of which Popen's type says less
         answer, limit = None, time.monotonic() + deadline
         timer = threading.Timer(deadline, process.kill)
