@@ -165,7 +165,8 @@ def test_a_run_shows_its_progress_and_its_result(csv, tmp_path, monkeypatch):
 def test_the_baseline(csv, tmp_path):
     out = tmp_path / "hog-svm"
     done = ferlib("train", "--data", csv, "--recipe", "hog-svm", "--classes", "happy,neutral", "--out", out)
-    assert done.exit_code == 0 and done.output == f"baseline: {out}\n"
+    assert done.exit_code == 0 and done.stdout == f"baseline: {out}\n"
+    assert "faces left out, not of the classes happy, neutral: 20 of angry" in done.stderr
     assert baselines.load_svm(out).class_names == ("happy", "neutral")
 
 
