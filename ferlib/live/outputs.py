@@ -195,6 +195,9 @@ def kept(path: str | os.PathLike) -> Iterator[Path]:
 
     Yields:
         The path to write to.
+
+    Raises:
+        BaseException: What the block raised.
     """
     path = Path(path)
     with whole(path) as part:

@@ -111,6 +111,9 @@ def ensure_faces(classes: str | Sequence[str] = "seven") -> Path:
 
     Returns:
         The folder with faces.csv and one folder per class.
+
+    Raises:
+        LabelError: The drawn faces do not show one of the classes.
     """
     folder = paths.data_work() / "faces"
     names = labels.parse_classes(classes)
