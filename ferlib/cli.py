@@ -28,8 +28,9 @@ class _Stderr(logging.Handler):
 @click.version_option(__version__, prog_name="ferlib")
 def cli() -> None:
     """Facial expression recognition, from the first picture to the live camera."""
-    if not any(isinstance(handler, _Stderr) for handler in logger.handlers):
-        logger.addHandler(_Stderr())
+    handler = _Stderr()
+    logger.addHandler(handler)
+    click.get_current_context().call_on_close(lambda: logger.removeHandler(handler))
 
 
 for _command in (

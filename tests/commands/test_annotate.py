@@ -39,7 +39,7 @@ def invoke(tmp_path):
 
 def test_faces_are_cropped_and_what_is_left_out_is_logged(invoke, tmp_path):
     result, lines = invoke("sad", "bored", classes="sad,happy")
-    assert result.exit_code == 0 and result.output == f"1 faces in {tmp_path / 'out'}\n"
+    assert result.exit_code == 0 and result.stdout == f"1 faces in {tmp_path / 'out'}\n"
     assert len(lines) == 1 and lines[0].startswith("tag 'bored' is in no class of sad, happy: 1 box")
     assert "--classes" in lines[0] and "--names" in lines[0]
     assert [path.name for path in (tmp_path / "out" / "sad").iterdir()] == ["a.png-0.png"]
