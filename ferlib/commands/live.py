@@ -46,7 +46,7 @@ _READING = (
     click.option(
         "--tta",
         type=click.Choice(["none", "flip", "three", "ten"]),
-        default="none",
+        default="flip",
         show_default=True,
         help="Test-time augmentation: the face alone; also mirrored; system A's three views; ten.",
     ),
