@@ -60,11 +60,10 @@ def draw_predictions(
     images.check(image, colour=True)
     height, width = image.shape[:2]
     letters = int(np.clip(round(min(width, height) * 0.035), *_LETTERS))
-    image = image.copy()
+    canvas = Image.fromarray(image)
     for face in reversed(faces) if emoji else ():  # the largest comes first and is drawn last, on top
         if face.emotion in NAMES:
-            place_emoji(image, face.emotion, face.box)
-    canvas = Image.fromarray(image)
+            place_emoji(canvas, face.emotion, face.box)
     brush = ImageDraw.Draw(canvas)
     labels = place_labels(faces, letters, (width, height))
     for face in faces:

@@ -11,15 +11,13 @@ import os
 from itertools import cycle
 from pathlib import Path
 
-import numpy as np
-
 from ferlib.common.colours import EMOTION_COLOURS
 from ferlib.common.errors import BadInputError, BundleError, logger
 from ferlib.common.files import whole_folder, write_text
 from ferlib.common.html import render
 from ferlib.model.bundle import load_bundle
 from ferlib.model.metadata import check_file, file_hash, read_metadata, update_metadata
-from ferlib.train.export import check_faces
+from ferlib.train.export import check_faces, compare
 from ferlib.train.page.graph import browser_graph, run_graph
 
 FORM_FILE = "model.browser.json"
@@ -37,9 +35,6 @@ POLICY = (
 
 SIDE = 48
 """Side of a face in pixels; the page reads no other size."""
-
-SAME_ANSWER = 0.9
-"""The share of faces to which the browser form must give the same class as the model."""
 
 MOST_BYTES = 4_200_000
 """A larger page is written with a warning: it takes long to open on a phone."""
@@ -201,17 +196,7 @@ def _check_target(out: Path) -> None:
 
 
 def _convert(folder: Path, check: str | os.PathLike | None) -> tuple[dict, dict]:
-    bundle = load_bundle(folder)
+    bundle, faces = load_bundle(folder), check_faces(folder, check)
     graph = browser_graph(bundle.model)
-    checked = check_faces(folder, check)
-    faces = checked.pixels
-    wanted, answers = bundle.predict(faces), run_graph(graph, faces)
-    difference = float(np.abs(wanted - answers).max())
-    same = float((wanted.argmax(axis=1) == answers.argmax(axis=1)).mean())
-    if same < SAME_ANSWER or not np.isfinite(difference):
-        raise BundleError(
-            f"the browser form gives other answers than the model (same class for {same:.1%} of {len(faces)} faces, "
-            f"largest difference {difference:.2g}), so it is not written; use another format"
-        )
-    facts = {"largest_difference": difference, "same_answer": round(same, 5)}
-    return graph, facts | {"faces": len(faces), "source": checked.source}
+    facts = compare(bundle.predict(faces.pixels), run_graph(graph, faces.pixels), faces, "page")
+    return graph, facts | {"faces": len(faces.pixels), "source": faces.source}
