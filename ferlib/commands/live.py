@@ -83,7 +83,7 @@ def _reading(command: Callable) -> Callable:
 @click.option(
     "--min-face", default=30, show_default=True, type=click.IntRange(1), help="Smallest face, in pixels."
 )
-@click.option("--no-bars", "bars", flag_value=False, default=True, help="Draw no bars of the probabilities.")
+@click.option("--bars/--no-bars", default=True, show_default=True, help="Draw bars of the probabilities.")
 @click.option("--empty", is_flag=True, help="A row with empty fields for pictures and frames without a face.")
 @click.option("--recursive/--flat", default=True, show_default=True, help="With the folders inside folders.")
 @click.option(

@@ -121,16 +121,14 @@ def teach(
     from ferlib.common.labels import parse_classes, parse_names
     from ferlib.dataset.build import read_data
     from ferlib.dataset.classes import choose_classes, rename_classes
-    from ferlib.model.bundle import load_bundle
     from ferlib.train.teach import teach_classes
 
     if out.exists():
         raise BadInputError(f"{out} is there already; name a folder that does not exist yet")
-    base = load_bundle(model) if model else None
     faces = rename_classes(read_data(folder, skip_bad=True, as_is=as_is), parse_names(names))
     if classes:
         faces = choose_classes(faces, parse_classes(classes))
-    lesson = teach_classes(faces, out, base, source=folder.name, seed=seed)
+    lesson = teach_classes(faces, out, model, source=folder.name, seed=seed)
     click.echo(f"{', '.join(faces.class_names)}: {lesson}")
     click.echo(f"bundle: {out}")
 

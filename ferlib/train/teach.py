@@ -66,7 +66,7 @@ class Lesson:
 def teach_classes(
     dataset: Dataset,
     out: str | os.PathLike,
-    base: Bundle | None = None,
+    base: str | os.PathLike | None = None,
     remember: np.ndarray | None = None,
     source: str = "own faces",
     seed: int = 7,
@@ -80,7 +80,7 @@ def teach_classes(
         dataset: The faces. Those with another usage than "Training" are held out; where there are none, a quarter of
             each class, split off by groups of copies; once it is measured, the network is taught again on all.
         out: Folder of the bundle to write; an older bundle there is replaced.
-        base: The network to start from, with its Keras model; None for the shipped "fer2013".
+        base: Folder of the bundle to start from; None for the shipped "fer2013".
         remember: Other faces, uint8 (n, 48, 48), that the network shall read as before; they count as much as all
             others together ("Learning without Forgetting", Li and Hoiem 2016). It must know the classes.
         source: Where the faces come from, for the metadata and the card.
@@ -91,12 +91,13 @@ def teach_classes(
 
     Raises:
         DatasetError: Fewer than two classes, or a class with fewer than two different faces.
-        BundleError: The network takes faces of another size.
+        BundleError: The bundle cannot be loaded, or its network takes faces of another size.
         LabelError: There are faces to remember and the network does not know the classes.
     """
-    base = base or load_bundle(shipped_bundle())
-    if tuple(base.input_shape) != (SIDE, SIDE, 1):
-        raise BundleError(f"{base.name} takes faces of {base.input_shape[:2]}, not 48×48; choose another")
+    start = load_bundle(base or shipped_bundle())
+    if tuple(start.input_shape) != (SIDE, SIDE, 1):
+        height, width = start.input_shape[:2]
+        raise BundleError(f"{start.folder} takes faces of {height}×{width}, not 48×48; choose another")
     check_classes(dataset)
     split_here = bool((dataset.usage == "Training").all())
     if split_here:
@@ -104,12 +105,12 @@ def teach_classes(
         dataset = dataset.with_usage(parts)
     learned, others = dataset.part("Training"), dataset.select(dataset.usage != "Training")
     check_classes(learned, 1)
-    model = _with_new_head(base, learned, remember)
+    model = _with_new_head(start, learned, remember)
     lesson = _measure(model, dataset, others)
     if split_here:  # measured: few as they are, it now learns from all
         learned = dataset
-        model = _with_new_head(base, learned, remember)
-    metadata = {name: base.metadata[name] for name in ("detector", "margin")}
+        model = _with_new_head(start, learned, remember)
+    metadata = {name: start.metadata[name] for name in ("detector", "margin")}
     metadata |= {
         "metrics": {
             "usage": "held-out",
@@ -119,7 +120,7 @@ def teach_classes(
             "flip": True,
         },
         "data": {"source": source, "training_rows": len(learned), "held_out_rows": len(others)},
-        "began_with": {"name": base.name, "sha256": base.metadata["sha256"]},
+        "began_with": {"name": start.name, "sha256": start.metadata["sha256"]},
         "settings": {"taught": True, "penalty": PENALTY, "seed": seed},
     }
     folder = save_bundle(model, out, dataset.class_names, extra=metadata)
@@ -128,7 +129,7 @@ def teach_classes(
     except BundleError as error:  # the bundle is whole without it
         logger.warning("%s", error)
     card = render(
-        "taught_card.md", lesson=lesson, name=folder.name, base=base.name, source=source, rows=len(learned)
+        "taught_card.md", lesson=lesson, name=folder.name, base=start.name, source=source, rows=len(learned)
     )
     write_text(folder / "README.md", card)
     return lesson

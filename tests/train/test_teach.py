@@ -156,7 +156,7 @@ def test_one_persons_faces_are_learned_and_the_others_are_not_forgotten(tmp_path
     usage = np.array(["Training"] * 42 + ["PrivateTest"] * 14)
     own = Dataset(np.array([images.face_input(crop) for crop in crops]), labels, usage, SEVEN)
     others = from_drawn(140, 907, SEVEN)
-    lesson = teach_classes(own, tmp_path / "face", base, remember=others.pixels[:70])
+    lesson = teach_classes(own, tmp_path / "face", remember=others.pixels[:70])
     taught = load_bundle(tmp_path / "face")
     before, after = (
         (each.predict(own.part("PrivateTest").pixels, "flip").argmax(1) == labels[42:]).sum()
@@ -170,7 +170,7 @@ def test_one_persons_faces_are_learned_and_the_others_are_not_forgotten(tmp_path
     weights = zip(base.model.get_weights(), taught.model.get_weights(), strict=True)
     same = [bool((one == other).all()) for one, other in weights]
     assert all(same[:-2]) and not any(same[-2:]), "only the last layer learns"
-    again = teach_classes(own, tmp_path / "again", base, remember=others.pixels[:70])
+    again = teach_classes(own, tmp_path / "again", base.folder, remember=others.pixels[:70])
     assert again.right == lesson.right, "the same faces give the same model"
 
 
@@ -178,7 +178,7 @@ def test_networks_that_do_not_fit_are_refused(tmp_path):
     own = from_drawn(20, 1, ("happy", "sad"))
     large = save_bundle(networks.build("quick", 7, (64, 64, 1)), tmp_path / "large", SEVEN)
     with pytest.raises(BundleError, match="not 48×48"):
-        teach_classes(own, tmp_path / "mine", load_bundle(large))
+        teach_classes(own, tmp_path / "mine", large)
     bored = Dataset(own.pixels, own.labels, own.usage, ("bored", "awake"))
     with pytest.raises(LabelError):
         teach_classes(bored, tmp_path / "mine", remember=own.pixels)
