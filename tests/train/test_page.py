@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from ferlib.cli import cli
 from ferlib.common.backend import import_keras
+from ferlib.common.colours import colours_of
 from ferlib.common.errors import BadInputError, BundleError
 from ferlib.common.labels import SEVEN
 from ferlib.model.bundle import load_bundle, save_bundle
@@ -23,7 +24,6 @@ from ferlib.train.page.writer import (
     FORM_FILE,
     PAGE_FILE,
     STATIC,
-    class_colours,
     export_page,
     write_page,
 )
@@ -127,7 +127,7 @@ def test_the_command_writes_a_page_with_own_class_names_and_colours(original, tm
     model = json.loads(re.search("data-model='(.*)'", page)[1])
     assert model["classNames"] == names and model["accuracy"] is None and page.count("</script>") == 5
     assert model["colours"][2] == "#0173b2" and len(set(model["colours"])) == 4
-    assert len(class_colours([str(k) for k in range(30)])) == 30
+    assert len(colours_of([str(k) for k in range(30)])) == 30
 
 
 def test_what_is_refused_leaves_everything(original, tmp_path):

@@ -8,10 +8,9 @@ Keras. `ferlib.live.serve` has the same page.
 import base64
 import json
 import os
-from itertools import cycle
 from pathlib import Path
 
-from ferlib.common.colours import EMOTION_COLOURS
+from ferlib.common.colours import colours_of
 from ferlib.common.errors import BadInputError, BundleError, logger
 from ferlib.common.files import whole_folder, write_text
 from ferlib.common.html import render
@@ -143,7 +142,7 @@ def render_page(metadata: dict, on_device: bool = True, static: str = "", linked
     model = {
         "name": metadata.get("name", "model"),
         "classNames": names,
-        "colours": class_colours(names),
+        "colours": ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours_of(names).values()],
         "accuracy": {"share": metrics["accuracy"], "n": metrics["n"]} if isinstance(metrics, dict) else None,
     }
     return render(
@@ -167,21 +166,6 @@ def data_script(graph: dict) -> str:
         "sample": base64.b64encode((STATIC / "sample.jpg").read_bytes()).decode(),
     }
     return f"const ferlibData = {json.dumps(content, separators=(',', ':'))};\n"
-
-
-def class_colours(class_names: list[str]) -> list[str]:
-    """Choose a colour for each class.
-
-    Args:
-        class_names: The classes; other names than the known ones get the colours that are left.
-
-    Returns:
-        "#rrggbb" per class.
-    """
-    left = [colour for name, colour in EMOTION_COLOURS.items() if name not in class_names]
-    others = cycle(left or EMOTION_COLOURS.values())
-    chosen = [EMOTION_COLOURS[name] if name in EMOTION_COLOURS else next(others) for name in class_names]
-    return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in chosen]
 
 
 def _check_target(out: Path) -> None:
