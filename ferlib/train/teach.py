@@ -90,7 +90,8 @@ def teach_classes(
         How it did on the held-out faces.
 
     Raises:
-        DatasetError: Fewer than two classes, or a class with fewer than two different faces.
+        DatasetError: Fewer than two classes; or a class with fewer than two different faces, without faces to
+            remember or without parts.
         BundleError: The bundle cannot be loaded, or its network takes faces of another size.
         LabelError: There are faces to remember and the network does not know the classes.
     """
@@ -98,13 +99,14 @@ def teach_classes(
     if tuple(start.input_shape) != (SIDE, SIDE, 1):
         height, width = start.input_shape[:2]
         raise BundleError(f"{start.folder} takes faces of {height}×{width}, not 48×48; choose another")
-    check_classes(dataset)
+    least = 1 if remember is None else 0  # of a class that it keeps in mind no face is needed
+    check_classes(dataset, 2 * least)
     split_here = bool((dataset.usage == "Training").all())
     if split_here:
         parts = np.where(held_out(dataset, SHARE, seed), "PrivateTest", "Training")
         dataset = dataset.with_usage(parts)
     learned, others = dataset.part("Training"), dataset.select(dataset.usage != "Training")
-    check_classes(learned, 1)
+    check_classes(learned, least)
     model = _with_new_head(start, learned, remember)
     lesson = _measure(model, dataset, others)
     if split_here:  # measured: few as they are, it now learns from all
