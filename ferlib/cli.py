@@ -41,6 +41,7 @@ for _command in (
     dataset.dataset,
     dataset.audit,
     train.train,
+    train.teach,
     train.import_,
     train.export,
     evaluate.evaluate,

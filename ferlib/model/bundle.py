@@ -148,7 +148,7 @@ def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1
         raise BundleError(f"{file} cannot be loaded ({str(error).splitlines()[0]})") from error
     meta.check_shapes(file, model.input_shape, model.output_shape, metadata)
     names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
-    return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model))
+    return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model), folder=folder)
 
 
 def _compiled_call(model: Any) -> Callable[[np.ndarray], np.ndarray]:
