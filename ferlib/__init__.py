@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["Face", "FerlibError", "Recognizer", "__version__", "face_input", "for_classes", "load", "load_bundle",
            "load_dataset", "load_image", "parse_classes", "save_bundle"]  # fmt: skip
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # OpenCV and the model are imported when they are first used: `import ferlib` is instant
 __getattr__ = lazy_attributes(
