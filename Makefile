@@ -8,13 +8,16 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
 export PYTHONWARNINGS := ignore
 
-.PHONY: run check lint test lab notebooks bench soak clean lock
+.PHONY: run check fast lint test lab notebooks bench soak clean lock
 
 run: $(READY)
 	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
 
 # Style, imports, types, docstrings, and the tests that need neither TensorFlow nor a browser: about a minute.
-check: $(READY) lint
+check: $(READY)
+	$(MAKE) -j 2 lint fast
+
+fast: $(READY)
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m "not heavy" $(ARGS)
 
 test: $(READY) lint

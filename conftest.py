@@ -20,33 +20,40 @@ def pytest_configure(config):
     os.environ["FERLIB_WORK"] = os.environ.get("FERLIB_TEST_WORK") or tempfile.mkdtemp(prefix="ferlib-test-")
 
 
-# Need TensorFlow, a browser, a server or many drawn faces: `make check` leaves them out.
+# Need TensorFlow, a browser, a server, kernels or many drawn faces: `make check` leaves them out.
+# fmt: off
 HEAVY = (
-    *(
-        "annotate/test_crop",
-        "annotate/test_formats",
-        "annotate/test_session",
-        "browser/",
-        "commands/",
-        "crawl/",
-    ),
-    *("dataset/test_build", "dataset/test_fer2013", "dataset/test_photographs", "evaluate/test_full_report"),
-    *(
-        "evaluate/test_gradcam",
-        "evaluate/test_model_card",
-        "evaluate/test_photographs",
-        "live/test_behind_nginx",
-    ),
-    *("live/test_camera", "live/test_folder", "live/test_serve", "live/test_video", "live/test_window"),
-    *("model/test_bundle", "model/test_keras_import", "model/test_recognise", "model/test_shipped"),
-    *("pipeline/test_notebooks", "synth/", "test_real", "train/"),
+    "annotate/test_crop", "annotate/test_formats", "annotate/test_session", "browser/", "commands/",
+    "common/test_backend", "crawl/", "dataset/test_build", "dataset/test_fer2013",
+    "dataset/test_photographs", "evaluate/test_full_report", "evaluate/test_gradcam",
+    "evaluate/test_html_report", "evaluate/test_model_card", "evaluate/test_photographs",
+    "live/test_behind_nginx", "live/test_camera", "live/test_folder", "live/test_serve",
+    "live/test_video", "live/test_window", "model/test_bundle", "model/test_keras_import",
+    "model/test_recognise", "model/test_shipped", "pipeline/test_doctor", "pipeline/test_notebooks",
+    "pipeline/test_runner", "synth/", "test_real", "train/",
 )
+# fmt: on
+
+
+def is_heavy(path):
+    tests = Path(__file__).parent / "tests"  # a notebook that nbval runs is not below it
+    return path.is_relative_to(tests) and path.relative_to(tests).as_posix().startswith(HEAVY)
+
+
+def pytest_ignore_collect(collection_path, config):
+    """Heavy modules are not even imported where they are not wanted: some import Keras."""
+    if (
+        config.option.markexpr == "not heavy"
+        and collection_path.suffix == ".py"
+        and is_heavy(collection_path)
+    ):
+        return True
+    return None
 
 
 def pytest_collection_modifyitems(items):
-    tests = Path(__file__).parent / "tests"
-    for item in items:  # a notebook that nbval runs is not below tests/
-        if item.path.is_relative_to(tests) and item.path.relative_to(tests).as_posix().startswith(HEAVY):
+    for item in items:
+        if is_heavy(item.path):
             item.add_marker("heavy")
     # Each process of pytest-xdist begins with an equal run of this list. The notebooks take longest: they are
     # dealt out to the beginnings, else one process would run them while the others have nothing left to do.

@@ -12,7 +12,7 @@ from ferlib.common.errors import BadInputError, FerlibError
     "--data", default="", help="A FER2013 CSV: run 03 to 06 on it instead of all six on drawn faces."
 )
 @click.option("--classes", default="seven", show_default=True, help="'seven', 'six', or names with commas.")
-@click.option("--network", help="A, D or small; default: what notebook 04 says.")
+@click.option("--network", help="quick, small, A or D; default: what notebook 04 says.")
 @click.option("--epochs", type=int, help="Default: what notebook 04 says.")
 def run(data: str, classes: str, network: str | None, epochs: int | None) -> None:
     """Execute copies of the notebooks, in order, and show the results."""
