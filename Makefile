@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
 export PYTHONWARNINGS := ignore
 
-.PHONY: run check fast lint test lab notebooks bench soak clean lock
+.PHONY: run check fast lint test wheel lab notebooks bench soak clean lock
 
 run: $(READY)
 	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
@@ -28,6 +28,10 @@ lint: $(READY)
 	$(BIN)/ruff format --check ferlib tests conftest.py
 	$(BIN)/lint-imports --no-logo
 	$(BIN)/mypy
+
+# Builds dist/*.whl, installs it alone into an empty environment, and reads, draws and serves there; two minutes.
+wheel: $(READY)
+	$(BIN)/python tests/tools/wheel.py
 
 lab: $(READY)
 	$(BIN)/jupyter lab notebooks

@@ -2,6 +2,7 @@
 
 import io
 import struct
+import sys
 import zlib
 from pathlib import Path
 
@@ -352,14 +353,36 @@ def test_the_scans_of_a_jpeg_are_limited_by_count_and_by_pixels():
         (encoded(Image.new("1", (40_000, 1000))), "40000×1000 pixels; the limits are 32,000 per side"),
         (b"%PDF-1.7 and more", "PDF; read are JPEG, PNG"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "a Git LFS pointer"),
-        (b"\0\0\0\x18ftypheic" + bytes(99), "HEIC, which needs pillow-heif"),
+        (b"\0\0\0\x18ftypheic" + bytes(99), r"HEIC, which needs pillow-heif: pip install 'ferlib\[heic\]'"),
         (b"\0\0\0\x18ftypisom" + bytes(99), "a video, not a picture"),
         (b"  <!DOCTYPE html><html>", "a web page, not a picture"),
     ],
 )
-def test_the_refusal_says_what_the_file_is(data, line):
+def test_the_refusal_says_what_the_file_is(data, line, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
     with pytest.raises(ImageError, match=line):
         images.load_image(data)
+
+
+@pytest.mark.parametrize("suffix", [".heic", ".heif"])
+def test_heic_is_read_when_it_is_met(tmp_path, suffix):
+    heif = pytest.importorskip("pillow_heif")
+    colours = np.zeros((64, 96, 3), np.uint8)
+    colours[:, :48], colours[:, 48:] = (200, 40, 40), (40, 60, 200)
+    file = tmp_path / f"phone{suffix}"
+    heif.from_bytes("RGB", (96, 64), colours.tobytes()).save(file, quality=95)
+    image = images.load_image(file)
+    assert image.shape == colours.shape
+    assert np.abs(image[8:-8, 8:40].astype(int) - colours[0, 0]).max() < 12
+    assert np.abs(image[8:-8, 56:88].astype(int) - colours[0, -1]).max() < 12
+    with pytest.raises(ImageError, match="not a whole picture"):
+        images.load_image(file.read_bytes()[:200])
+
+
+def test_avif_is_not_taken_for_heic(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    data = encoded(Image.new("RGB", (64, 64), (10, 200, 10)), "AVIF")
+    assert data[4:8] == b"ftyp" and images.load_image(data).shape == (64, 64, 3)
 
 
 def test_a_large_file_is_refused_before_it_is_read(tmp_path):
