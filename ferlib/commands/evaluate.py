@@ -6,6 +6,7 @@ import click
 
 from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
+from ferlib.common.extras import require_extras
 
 
 @click.command()
@@ -13,6 +14,7 @@ from ferlib.common.errors import BadInputError
 @click.option("--out", type=FOLDER, required=True, help="Folder for leaderboard.csv, .md and .png.")
 def leaderboard(folders: tuple[Path, ...], out: Path) -> None:
     """Compare the models in FOLDERS by the metrics*.json that `ferlib evaluate --json` left in them."""
+    require_extras("plots")
     from ferlib.evaluate.leaderboard import build_leaderboard, to_markdown, write_leaderboard
 
     table = build_leaderboard(folders)
@@ -68,6 +70,7 @@ def evaluate(
     from ferlib.evaluate.predictions import write_report
     from ferlib.train.baselines import load_model
 
+    require_extras("train", *(["plots"] if html_path else []))
     if pictures and not html_path:
         raise BadInputError("--pictures adds pictures to a page; name the page with --html")
     if flip is not None:
@@ -94,6 +97,7 @@ def evaluate(
 @click.argument("model", type=FOLDER)
 def card(model: Path) -> None:
     """Write the card of the bundle MODEL from its history.csv and metrics.json."""
+    require_extras("plots")
     from ferlib.evaluate.model_card import write_card
 
     click.echo(f"card: {write_card(model)}")

@@ -22,9 +22,7 @@ def run(data: str, classes: str, network: str | None, epochs: int | None) -> Non
     from ferlib.pipeline import doctor, runner
 
     if not (repository() / "notebooks").is_dir():
-        raise BadInputError(
-            "there are no notebooks here: call `ferlib run` inside a copy of ferlib's repository"
-        )
+        raise BadInputError("there are no notebooks here: call `ferlib run` in a checkout of ferlib")
     require_extras("plots", "collect", "train", "notebooks")
     _print_report(doctor.check_machine())
     names = parse_classes(classes)

@@ -10,6 +10,7 @@ import click
 from ferlib.commands.common import FILE, FOLDER, LABELS, NAMES, read_labelled
 from ferlib.commands.dataset import AS_IS
 from ferlib.common.errors import BadInputError
+from ferlib.common.extras import require_extras
 
 
 @click.command()
@@ -68,6 +69,7 @@ def train(
     from ferlib.train.recipes import get_recipe, kept_epoch
     from ferlib.train.run import TrainingRows, TrainingRun
 
+    require_extras("train")
     changes = {name: value for name, value in options.items() if value is not None}
     classes = classes or ("seven" if labels == "fer2013" else "eight")
     if recipe == "hog-svm":
@@ -123,6 +125,7 @@ def teach(
     from ferlib.dataset.classes import choose_classes, rename_classes
     from ferlib.train.teach import teach_classes
 
+    require_extras("train")
     if out.exists():
         raise BadInputError(f"{out} is there already; name a folder that does not exist yet")
     faces = rename_classes(read_data(folder, skip_bad=True, as_is=as_is), parse_names(names))
@@ -147,6 +150,7 @@ def import_(
     from ferlib.common.labels import parse_classes
     from ferlib.model.keras_import.architecture import import_model
 
+    require_extras("train")
     click.echo(f"bundle: {import_model(source, out, parse_classes(classes), scaling, weights, kernels)}")
 
 
@@ -170,6 +174,7 @@ def export(model: Path, out: Path, form: str, check: Path | None) -> None:
         return
     from ferlib.train.export import HOW_TO_LOAD, check_faces, export_bundle
 
+    require_extras("train")
     facts = export_bundle(model, out, form, check_faces(model, check))
     click.echo(
         f"{form} in {out}: same class for {facts['same_answer']:.2%} of {facts['faces']} {facts['source']}, "

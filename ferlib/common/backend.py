@@ -43,8 +43,8 @@ def import_keras() -> ModuleType:
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
-    if "keras" in sys.modules:
-        return sys.modules["keras"]
+    if loaded := sys.modules.get("keras"):
+        return loaded
     with explain_missing(), silenced_stderr():
         import keras
 

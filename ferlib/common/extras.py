@@ -6,51 +6,47 @@ The base install reads expressions, draws and cuts faces, and builds data sets. 
 import importlib.util
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ferlib.common.errors import MissingExtraError
 
 
-@dataclass(frozen=True)
-class Extra:
+class Extra(NamedTuple):
     """Packages that are installed together.
 
     Attributes:
-        modules: The modules of these packages, by the names that are imported.
+        modules: The modules of these packages, as they are imported, with spaces between.
         brings: What they are needed for.
     """
 
-    modules: tuple[str, ...]
+    modules: str
     brings: str
 
 
+BASE = "PIL ai_edge_litert click filelock flask jinja2 numpy pandas tqdm waitress"
+"""The modules of the base, next to OpenCV."""
 EXTRAS = {
-    "plots": Extra(("matplotlib", "seaborn"), "all figures: --chart, --timeline, card, leaderboard"),
-    "collect": Extra(("bs4", "imagehash", "protego", "requests", "urllib3"), "crawl: pictures from the web"),
-    "heic": Extra(("pillow_heif",), "pictures in HEIC, the format of phones"),
-    "train": Extra(
-        ("h5py", "keras", "scipy", "sklearn", "tensorflow"), "train, evaluate, import, export; Keras models"
-    ),
+    "plots": Extra("matplotlib seaborn", "all figures: --chart, --timeline, card, leaderboard"),
+    "collect": Extra("bs4 imagehash protego requests urllib3", "crawl: pictures from the web"),
+    "heic": Extra("pillow_heif", "pictures in HEIC, the format of phones"),
+    "train": Extra("h5py keras scipy sklearn tensorflow", "train, teach, evaluate, import, export"),
     "notebooks": Extra(
-        (
-            *("anywidget", "ipykernel", "IPython", "ipywidgets", "jupyter_bbox_widget", "jupyterlab"),
-            *("livelossplot", "nbconvert", "papermill", "pydot"),
-        ),
+        "IPython anywidget ipykernel ipywidgets jupyter_bbox_widget jupyterlab livelossplot nbconvert papermill pydot",
         "the six notebooks, and run, which executes them",
     ),
 }
 
 
-def missing_modules(extra: str) -> list[str]:
-    """Look for the packages of an extra, without importing them.
+def missing_modules(modules: str) -> list[str]:
+    """Look for modules without importing them.
 
     Args:
-        extra: A key of EXTRAS.
+        modules: Their names, with spaces between.
 
     Returns:
-        The modules that are not installed.
+        Those that are not installed.
     """
-    return [name for name in EXTRAS[extra].modules if importlib.util.find_spec(name) is None]
+    return [name for name in modules.split() if importlib.util.find_spec(name) is None]
 
 
 def require_extras(*extras: str) -> None:
@@ -62,7 +58,7 @@ def require_extras(*extras: str) -> None:
     Raises:
         MissingExtraError: A package of them is not installed.
     """
-    missing = {extra: modules for extra in extras if (modules := missing_modules(extra))}
+    missing = {extra: names for extra in extras if (names := missing_modules(EXTRAS[extra].modules))}
     if missing:
         raise _missing(next(iter(missing.values()))[0], ",".join(missing))
 
@@ -81,7 +77,7 @@ def explain_missing() -> Iterator[None]:
         yield
     except ModuleNotFoundError as error:
         module = (error.name or "").partition(".")[0]
-        extra = next((name for name, each in EXTRAS.items() if module in each.modules), None)
+        extra = next((name for name, each in EXTRAS.items() if module in each.modules.split()), None)
         if extra is None:
             raise
         raise _missing(module, extra) from error

@@ -165,6 +165,7 @@ def _is_heic(data: bytes) -> bool:
     return data[4:8] == b"ftyp" and heif and b"avif" not in brands and b"avis" not in brands
 
 
+_HEIC = "HEIC, which needs pillow-heif: pip install 'ferlib[heic]'"
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
 _KINDS = (
     (b"%!PS", "PostScript"),
@@ -183,9 +184,7 @@ def _describe(data: bytes) -> str:
     if b"<svg" in start:
         return "SVG; save it as PNG"
     if _is_heic(data):
-        return (
-            "broken HEIC" if _register_heic() else "HEIC, which needs pillow-heif: pip install 'ferlib[heic]'"
-        )
+        return "broken HEIC" if _register_heic() else _HEIC
     if data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
         return "a video, not a picture"
     kind = next((what for magic, what in _KINDS if data.startswith(magic)), "no known picture format")

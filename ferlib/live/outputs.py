@@ -97,6 +97,9 @@ class Outputs:
         emoji: Whether annotated pictures have an emoji over each face.
         bars: Whether they have bars of the probabilities.
         empty: Whether the table has a row for a picture or frame without a face: its last fields are empty.
+
+    Raises:
+        MissingExtraError: There is a figure to draw, and matplotlib or seaborn is not installed.
     """
 
     csv: str | os.PathLike | None = None
@@ -107,6 +110,10 @@ class Outputs:
     bars: bool = True
     empty: bool = False
 
+    def __post_init__(self) -> None:
+        if self.chart or self.timeline:
+            require_extras("plots")
+
     def check(self, inputs: Iterable[Path], annotated_is_file: bool = False) -> None:
         """Check that every file can be written, before work begins; nothing is created.
 
@@ -116,11 +123,8 @@ class Outputs:
 
         Raises:
             BadInputError: A file cannot be written, is one of the inputs, or is a figure with an unknown suffix.
-            MissingExtraError: There is a figure to draw, and matplotlib is not installed.
         """
         files = [Path(path) for path in (self.chart, self.timeline) if path]
-        if files:
-            require_extras("plots")
         for path in files:
             check_choice("suffix of a figure", path.suffix.lower(), FIGURES)
         files += [Path(path) for path in (self.csv, self.annotated if annotated_is_file else None) if path]

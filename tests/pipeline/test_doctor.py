@@ -1,18 +1,23 @@
 """The doctor names what is missing and how to get it."""
 
+import re
 import subprocess
+import sys
 
 import pytest
 
+from ferlib import __version__
 from ferlib.common.extras import EXTRAS
 from ferlib.pipeline import doctor
 
 
 def test_every_line_says_what_was_found():
     checks = doctor.check_machine()
-    assert [c.name for c in checks] == [
-        "Python", "OpenCV", "packages", *EXTRAS, "Graphviz", "Camera", "Browser", "Memory", "Disk",
-    ]  # fmt: skip
+    extras = [f"extra {name}" for name in EXTRAS]
+    assert [check.name for check in checks] == [
+        *("Python", "OpenCV", f"ferlib {__version__}", *extras),
+        *("Graphviz", "Camera", "Browser", "Memory", "Disk"),
+    ]
     text = doctor.report(checks)
     assert all(check.found in text for check in checks)
     assert all(check.fine for check in checks if check.required)
@@ -35,6 +40,15 @@ def test_a_broken_opencv_brings_the_apt_line(monkeypatch, stderr, expected):
     check = doctor._opencv()
     assert not check.fine and check.required and expected in check.found
     assert "libgl1 libglib2.0-0 libxcb1" in doctor.report([check])
+
+
+def test_a_missing_extra_is_named_with_what_it_would_bring_and_the_base_is_required(monkeypatch):
+    monkeypatch.setitem(sys.modules, "papermill", None)
+    monkeypatch.setitem(sys.modules, "waitress", None)
+    text = doctor.report(checks := doctor.check_machine())
+    assert re.search(r"without  extra notebooks .*run, which executes them \(no papermill\)", text)
+    assert "→ pip install 'ferlib[notebooks]'" in text
+    assert [check.found for check in checks if check.required and not check.fine] == ["no waitress"]
 
 
 def test_no_dot_is_a_comfort_missing_not_an_error(monkeypatch):

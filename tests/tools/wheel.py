@@ -32,15 +32,15 @@ THREE_LINES = """
 import ferlib
 
 recognizer = ferlib.load()
-faces = recognizer.read("photos/photo_000.png")
+faces = recognizer.read("photos/00000.png")
 print(faces[0].emotion, faces[0].probabilities)
 """
 MORE = """
 import json
 from ferlib.common.images import load_image
 from ferlib.live import write_video
-assert len(ferlib.load("ferplus").read("photos/photo_000.png")[0].probabilities) == 8
-write_video("film.mp4", [load_image("photos/photo_000.png")] * 12)
+assert len(ferlib.load("ferplus").read("photos/00000.png")[0].probabilities) == 8
+write_video("film.mp4", [load_image("photos/00000.png")] * 12)
 """
 REFUSED = {  # without TensorFlow, matplotlib, requests and papermill: one line that names the extra
     "plots": ["predict", "photos", "--chart", "chart.png"],
@@ -126,7 +126,7 @@ def serve(command: list, folder: Path) -> None:
     try:
         assert server.stdout
         url = server.stdout.readline().split()[0]
-        data = (folder / "photos" / "photo_000.png").read_bytes()
+        data = (folder / "photos" / "00000.png").read_bytes()
         with urllib.request.urlopen(f"{url}/api/predict", data=data, timeout=60) as answer:
             faces = json.load(answer)["faces"]
         assert faces and 0 < faces[0]["probability"] <= 1, faces
