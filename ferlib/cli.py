@@ -12,6 +12,7 @@ import click
 from ferlib import __version__
 from ferlib.commands import annotate, crawl, dataset, evaluate, live, run, train
 from ferlib.common.errors import FerlibError, logger
+from ferlib.common.extras import explain_missing
 
 
 class _Stderr(logging.Handler):
@@ -58,7 +59,8 @@ for _command in (
 def main() -> None:
     """Run the command line; every failure becomes one line on stderr and its exit code."""
     try:
-        cli.main(standalone_mode=False)
+        with explain_missing():
+            cli.main(standalone_mode=False)
     except click.ClickException as error:
         sys.exit(_fail(error.format_message(), 2))
     except click.Abort:

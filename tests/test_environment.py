@@ -14,7 +14,7 @@ from tests.tools import lock
 
 TEXT = lock.LOCK.read_text(encoding="utf-8")
 PROJECT = tomllib.loads((lock.ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-WANTED = [Requirement(r) for r in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
+WANTED = [Requirement(line) for line in lock.wanted()]
 
 
 def test_environment_is_what_the_lock_makes():

@@ -16,9 +16,16 @@ from ferlib.common.errors import BadInputError, FerlibError
 @click.option("--epochs", type=int, help="Default: what notebook 04 says.")
 def run(data: str, classes: str, network: str | None, epochs: int | None) -> None:
     """Execute copies of the notebooks, in order, and show the results."""
+    from ferlib.common.extras import require_extras
     from ferlib.common.labels import SEVEN, emotions_of, parse_classes
+    from ferlib.common.paths import repository
     from ferlib.pipeline import doctor, runner
 
+    if not (repository() / "notebooks").is_dir():
+        raise BadInputError(
+            "there are no notebooks here: call `ferlib run` inside a copy of ferlib's repository"
+        )
+    require_extras("plots", "collect", "train", "notebooks")
     _print_report(doctor.check_machine())
     names = parse_classes(classes)
     undrawn = [each for name in names for each in emotions_of(name) if each not in SEVEN]
@@ -37,7 +44,7 @@ def run(data: str, classes: str, network: str | None, epochs: int | None) -> Non
 
 @click.command()
 def doctor() -> None:
-    """Say what is missing on this machine for the lessons, and how to get it."""
+    """Say what is installed (base and extras), what is missing on this machine, and how to get it."""
     from ferlib.pipeline import doctor
 
     _print_report(doctor.check_machine())

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
 
+from ferlib.common.extras import explain_missing
+
 
 @contextmanager
 def silenced_stderr() -> Iterator[None]:
@@ -35,12 +37,15 @@ def import_keras() -> ModuleType:
 
     Returns:
         The `keras` module, its devices set up.
+
+    Raises:
+        MissingExtraError: Keras or TensorFlow is not installed.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")
     if "keras" in sys.modules:
         return sys.modules["keras"]
-    with silenced_stderr():
+    with explain_missing(), silenced_stderr():
         import keras
 
         keras.ops.add(1.0, 1.0)  # the first operation sets up the devices, which logs too

@@ -23,6 +23,12 @@ class BadInputError(FerlibError):
     exit_code = 2
 
 
+class MissingExtraError(FerlibError, ImportError):
+    """A package is not installed that ferlib's base does without; the message names the extra that has it."""
+
+    exit_code = 2
+
+
 class LabelError(BadInputError):
     """An emotion, a label number or a set of classes that cannot be mapped."""
 

@@ -7,7 +7,6 @@ import io
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from functools import cache
 from pathlib import Path
 
 import cv2
@@ -121,7 +120,7 @@ def open_image(data: bytes, max_pixels: int = MAX_PIXELS, name: str = "picture")
         ImageError: Not a picture of a known format, or over a limit.
     """
     try:
-        picture = Image.open(io.BytesIO(data), formats=_formats())
+        picture = Image.open(io.BytesIO(data), formats=_formats(data))
     except Image.DecompressionBombError as error:
         raise ImageLimitError(f"{name}: more pixels than the limit of {max_pixels:,}") from error
     except UnidentifiedImageError as error:  # Pillow's own words name a memory address
@@ -144,15 +143,26 @@ def _read_bytes(path: Path) -> bytes:
         raise ImageError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-@cache
-def _formats() -> tuple[str, ...]:
-    """FORMATS, and HEIC where pillow-heif is installed."""
+def _formats(data: bytes) -> tuple[str, ...]:
+    """The formats that a file may have: HEIF for HEIC where pillow-heif is installed, else FORMATS."""
+    return ("HEIF",) if _is_heic(data) and _register_heic() else FORMATS
+
+
+def _register_heic() -> bool:
+    """Tell Pillow of pillow-heif, if it is installed."""
     try:
         import pillow_heif
     except ImportError:
-        return FORMATS
+        return False
     pillow_heif.register_heif_opener()
-    return (*FORMATS, "HEIF")
+    return True
+
+
+def _is_heic(data: bytes) -> bool:
+    """Whether the file's first box has a brand of HEIF and none of AVIF, which has the same container."""
+    brands = data[8 : min(int.from_bytes(data[:4], "big"), 256)]
+    heif = any(brand in brands for brand in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"))
+    return data[4:8] == b"ftyp" and heif and b"avif" not in brands and b"avis" not in brands
 
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n", b"GIF8", b"BM", b"RIFF", b"II*\0", b"MM\0*")
@@ -172,8 +182,10 @@ def _describe(data: bytes) -> str:
         return "a web page, not a picture"
     if b"<svg" in start:
         return "SVG; save it as PNG"
-    if data[4:8] == b"ftyp" and data[8:12] in (b"heic", b"heix", b"hevc", b"hevx", b"mif1", b"msf1"):
-        return "HEIC, which needs pillow-heif: pip install pillow-heif"
+    if _is_heic(data):
+        return (
+            "broken HEIC" if _register_heic() else "HEIC, which needs pillow-heif: pip install 'ferlib[heic]'"
+        )
     if data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
         return "a video, not a picture"
     kind = next((what for magic, what in _KINDS if data.startswith(magic)), "no known picture format")

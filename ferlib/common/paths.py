@@ -1,4 +1,7 @@
-"""Paths: the repository, the shipped bundles, and the work folders of a run."""
+"""Paths: the repository, the shipped bundles, and the work folders of a run.
+
+Where ferlib is installed from a wheel, outside a checkout, the current folder takes the place of the repository.
+"""
 
 import os
 from pathlib import Path
@@ -39,7 +42,7 @@ def models_work() -> Path:
 
 
 def shipped_bundle(name: str = "fer2013") -> Path:
-    """Find a model that ships with the repository.
+    """Find a model that ships with ferlib: inside an installed package, or in models/ of the repository.
 
     Args:
         name: The bundle's name.
@@ -47,7 +50,8 @@ def shipped_bundle(name: str = "fer2013") -> Path:
     Returns:
         Its folder, whether or not it exists.
     """
-    return repository() / "models" / name
+    installed = Path(__file__).parents[1] / "bundles" / name
+    return installed if installed.is_dir() else repository() / "models" / name
 
 
 def shown(path: str | os.PathLike) -> str:

@@ -247,7 +247,9 @@ def _one_line_for_heic(problems: list[str]) -> list[str]:
     if len(heic) < 2:
         return problems
     name = heic[0].split(":")[0]
-    line = f"{name} and {len(heic) - 1} more pictures are HEIC: pip install pillow-heif, or save them as JPEG"
+    line = (
+        f"{name} and {len(heic) - 1} more pictures are HEIC: pip install 'ferlib[heic]', or save them as JPEG"
+    )
     return [line, *(each for each in problems if "pillow-heif" not in each)]
 
 

@@ -32,7 +32,7 @@ def fetch_fer2013(source: str = "contest") -> Path:
     try:
         import kagglehub
     except ImportError as error:
-        raise FerlibError(f"kagglehub is not installed: pip install kagglehub, {by_hand}") from error
+        raise FerlibError(f"kagglehub is not installed: pip install 'ferlib[fetch]', {by_hand}") from error
     try:
         if source == "contest":
             folder = Path(kagglehub.competition_download(CONTEST))

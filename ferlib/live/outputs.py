@@ -13,6 +13,7 @@ import numpy as np
 from ferlib.common import images
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import BadInputError, check_choice, logger
+from ferlib.common.extras import require_extras
 from ferlib.common.files import whole
 from ferlib.model.recognise import Face, Recognizer
 
@@ -115,8 +116,11 @@ class Outputs:
 
         Raises:
             BadInputError: A file cannot be written, is one of the inputs, or is a figure with an unknown suffix.
+            MissingExtraError: There is a figure to draw, and matplotlib is not installed.
         """
         files = [Path(path) for path in (self.chart, self.timeline) if path]
+        if files:
+            require_extras("plots")
         for path in files:
             check_choice("suffix of a figure", path.suffix.lower(), FIGURES)
         files += [Path(path) for path in (self.csv, self.annotated if annotated_is_file else None) if path]

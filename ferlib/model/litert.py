@@ -102,7 +102,8 @@ def _interpreter(content: bytes, threads: int) -> Any:
             from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
         raise FerlibError(
-            "LiteRT models need the package ai-edge-litert: pip install ai-edge-litert"
+            "LiteRT models need the package ai-edge-litert: pip install ai-edge-litert (it does not exist for "
+            "Intel Macs: there, read in the page that `ferlib export --format page` writes on another machine)"
         ) from error
     try:
         with silenced_stderr():

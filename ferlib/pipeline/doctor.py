@@ -1,4 +1,4 @@
-"""What is missing on this machine for the lessons, and how to get it."""
+"""What is missing on this machine, in the base, the extras and for the lessons, and how to get it."""
 
 import importlib.util
 import os
@@ -9,9 +9,26 @@ import webbrowser
 from dataclasses import dataclass
 from pathlib import Path
 
+from ferlib import __version__
+from ferlib.common.extras import EXTRAS, missing_modules
+
 APT_LINE = "sudo apt-get install -y libgl1 libglib2.0-0 libxcb1"
 NEEDED_MEMORY = 3.0  # GiB; training the light network takes about 2
 NEEDED_DISK = 1.0  # GiB for the results of all notebooks
+BASE = (
+    "PIL",
+    "ai_edge_litert",
+    "click",
+    "filelock",
+    "flask",
+    "jinja2",
+    "numpy",
+    "pandas",
+    "tqdm",
+    "waitress",
+)
+"""The modules of the base install, next to OpenCV."""
+_BASE_GROUP = "base: reads expressions, draws and cuts faces, builds data sets"
 
 
 @dataclass(frozen=True)
@@ -23,7 +40,8 @@ class Check:
         fine: Whether it is there.
         found: What was found, or what follows from its absence.
         advice: How to get it.
-        required: Whether the lessons cannot run without it.
+        required: Whether nothing works without it.
+        group: The heading under which the report shows it.
     """
 
     name: str
@@ -31,15 +49,18 @@ class Check:
     found: str
     advice: str = ""
     required: bool = False
+    group: str = "this machine, for the notebooks"
 
 
 def check_machine() -> list[Check]:
-    """Look for everything that the lessons use; takes a second or two.
+    """Look for the base, the extras and what the notebooks use; takes a second or two.
 
     Returns:
         One check per thing.
     """
-    return [_python(), _opencv(), _tensorflow(), _graphviz(), _camera(), _browser(), _memory(), _disk()]
+    base = [_python(), _opencv(), _packages()]
+    extras = [_extra(name) for name in EXTRAS]
+    return [*base, *extras, _graphviz(), _camera(), _browser(), _memory(), _disk()]
 
 
 def report(checks: list[Check]) -> str:
@@ -49,11 +70,13 @@ def report(checks: list[Check]) -> str:
         checks: The checks.
 
     Returns:
-        One line per check, and under what is missing how to get it.
+        A heading per group, one line per check, and under what is missing how to get it.
     """
     width = max(len(check.name) for check in checks)
-    lines = []
-    for check in checks:
+    lines: list[str] = []
+    for before, check in zip([None, *checks], checks, strict=False):
+        if before is None or check.group != before.group:
+            lines.append(check.group)
         mark = "ok     " if check.fine else "MISSING" if check.required else "without"
         lines.append(f"{mark}  {check.name:{width}}  {check.found}")
         if not check.fine:
@@ -65,7 +88,7 @@ def _python() -> Check:
     version = sys.version_info
     fine = (3, 11) <= version[:2] <= (3, 13)
     found = f"{version.major}.{version.minor}.{version.micro}"
-    return Check("Python", fine, found, "install Python 3.11, 3.12 or 3.13", required=True)
+    return Check("Python", fine, found, "install Python 3.11, 3.12 or 3.13", True, _BASE_GROUP)
 
 
 def _opencv() -> Check:
@@ -76,20 +99,22 @@ def _opencv() -> Check:
     )
     done = _try(code)
     if done.returncode == 0:
-        return Check("OpenCV", True, done.stdout.strip(), required=True)
+        return Check("OpenCV", True, done.stdout.strip(), "", True, _BASE_GROUP)
     last = (done.stderr.strip().splitlines() or ["the import ended the process"])[-1]
-    return Check("OpenCV", False, last, f"on Debian and Ubuntu: {APT_LINE}", required=True)
+    return Check("OpenCV", False, last, f"on Debian and Ubuntu: {APT_LINE}", True, _BASE_GROUP)
 
 
-def _tensorflow() -> Check:
-    missing = [name for name in ("tensorflow", "keras") if importlib.util.find_spec(name) is None]
-    if missing:
-        return Check(
-            "TensorFlow", False, f"no {missing[0]}", "run make, or pip install -r requirements.lock", True
-        )
-    from importlib.metadata import version
+def _packages() -> Check:
+    missing = [name for name in BASE if importlib.util.find_spec(name) is None]
+    found = f"no {', '.join(missing)}" if missing else f"ferlib {__version__} and all that its base needs"
+    advice = "run make, or install ferlib's wheel again; ai_edge_litert does not exist for Intel Macs"
+    return Check("packages", not missing, found, advice, True, _BASE_GROUP)
 
-    return Check("TensorFlow", True, f"{version('tensorflow')}, Keras {version('keras')}", required=True)
+
+def _extra(name: str) -> Check:
+    missing, brings = missing_modules(name), EXTRAS[name].brings
+    found = f"{brings} (no {', '.join(missing)})" if missing else brings
+    return Check(name, not missing, found, f"pip install 'ferlib[{name}]'", group="extras")
 
 
 def _graphviz() -> Check:

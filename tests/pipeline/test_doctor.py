@@ -4,13 +4,14 @@ import subprocess
 
 import pytest
 
+from ferlib.common.extras import EXTRAS
 from ferlib.pipeline import doctor
 
 
 def test_every_line_says_what_was_found():
     checks = doctor.check_machine()
     assert [c.name for c in checks] == [
-        "Python", "OpenCV", "TensorFlow", "Graphviz", "Camera", "Browser", "Memory", "Disk",
+        "Python", "OpenCV", "packages", *EXTRAS, "Graphviz", "Camera", "Browser", "Memory", "Disk",
     ]  # fmt: skip
     text = doctor.report(checks)
     assert all(check.found in text for check in checks)

@@ -35,10 +35,16 @@ def normal(name: str) -> str:
 
 
 def direct_dependencies() -> list[str]:
-    """The names that pyproject.toml asks for itself, tests included."""
+    """The names that pyproject.toml asks for itself, with the extra `all`."""
+    return [normal(re.match(r"[\w.-]+", line)[0]) for line in wanted()]
+
+
+def wanted() -> list[str]:
+    """What pyproject.toml asks for: the base and all that the extra `all` names."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = project["dependencies"] + project["optional-dependencies"]["test"]
-    return [normal(re.match(r"[\w.-]+", line)[0]) for line in wanted]
+    extras = project["optional-dependencies"]
+    names = re.search(r"\[(.*)\]", extras["all"][0])[1].split(",")
+    return [*project["dependencies"], *(line for name in names for line in extras[name])]
 
 
 def locked() -> list[tuple[str, str]]:
@@ -69,7 +75,7 @@ def environment() -> str:
 
 def main() -> None:
     """Write both files."""
-    command = "uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes"
+    command = "uv pip compile pyproject.toml --extra all --universal --python-version 3.11 --generate-hashes"
     options = ["--no-emit-index-url", "--no-emit-find-links", "--quiet", "--custom-compile-command"]
     done = subprocess.run([*command.split(), *options, "make lock", "-o", "requirements.lock"], cwd=ROOT)
     if done.returncode:
