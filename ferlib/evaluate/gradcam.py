@@ -17,11 +17,15 @@ from ferlib.model.predictor import Predictor
 
 _SKIPPED = ("MaxPooling2D", "AveragePooling2D", "Dropout", "SpatialDropout2D")
 
+SIDE = 6
+"""Positions per side that the maps of a heat map have at least, where a layer of the network has them."""
+
 
 def last_feature_maps(model: Any) -> Any:
-    """Find the last layer of a network whose output still has positions.
+    """Find the last layer of a network whose output still says where something is.
 
-    Pooling and dropout after a convolution are skipped: they add nothing and have fewer pixels.
+    Pooling and dropout after a convolution are skipped: they add nothing and have fewer pixels. Maps with fewer than
+    `SIDE` positions per side are skipped too where earlier ones have more: a third of a face is no place.
 
     Args:
         model: A Keras model.
@@ -32,12 +36,16 @@ def last_feature_maps(model: Any) -> Any:
     Raises:
         BadInputError: The network has no feature maps, or it is no Keras model.
     """
-    for layer in reversed(getattr(model, "layers", [])):
-        shape = getattr(getattr(layer, "output", None), "shape", ())
-        if len(shape) == 4 and type(layer).__name__ not in _SKIPPED and layer is not model.layers[0]:
-            return layer
-    name = getattr(model, "name", "the model")
-    raise BadInputError(f"{name} has no convolutional maps; Grad-CAM needs a network that has")
+    found = [
+        layer
+        for layer in getattr(model, "layers", [])[1:]
+        if len(getattr(getattr(layer, "output", None), "shape", ())) == 4
+        and type(layer).__name__ not in _SKIPPED
+    ]
+    if not found:
+        name = getattr(model, "name", "the model")
+        raise BadInputError(f"{name} has no convolutional maps; Grad-CAM needs a network that has")
+    return [layer for layer in found if min(layer.output.shape[1:3]) >= SIDE or layer is found[0]][-1]
 
 
 def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from ferlib.train import networks
 from tests.evaluate.conftest import noise_dataset
 
 
-@pytest.mark.parametrize("name, side", [("A", 12), ("D", 6), ("small", 6)])
+@pytest.mark.parametrize("name, side", [("A", 12), ("D", 6), ("small", 6), ("quick", 6)])
 def test_grad_cam_of_our_networks(name, side):
     model = networks.build(name, 7)
     assert gradcam.last_feature_maps(model).output.shape[1:3] == (side, side)
