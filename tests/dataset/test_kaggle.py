@@ -78,7 +78,7 @@ def test_each_failure_has_its_line(kaggle, failure, words):
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "kagglehub", None)
-    with pytest.raises(FerlibError, match="pip install kagglehub"):
+    with pytest.raises(FerlibError, match=r"pip install 'ferlib\[fetch\]'"):
         fetch.fetch_fer2013("mirror")
 
 

@@ -104,7 +104,7 @@ def use(folder: Path) -> None:
     assert len(rows) > 3 and len((folder / "film.csv").read_text(encoding="utf-8").splitlines()) > 12, rows
     assert len(list((folder / "read").glob("*.png"))) == 3 and (folder / "read.mp4").stat().st_size > 1000
     serve([python, "-c", trap, "serve", "--port", "0"], folder)
-    assert "without  train" in run([ferlib, "doctor"], folder)
+    assert "without  extra train" in run([ferlib, "doctor"], folder)
     shipped = "from ferlib.common.paths import shipped_bundle; print(shipped_bundle())"
     model = run([python, "-c", shipped], folder).strip()
     for extra, command in REFUSED.items():
