@@ -8,7 +8,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 APT_LINE := sudo apt-get install -y libgl1 libglib2.0-0 libxcb1
 export PYTHONWARNINGS := ignore
 
-.PHONY: run check fast lint test lab notebooks bench soak clean lock
+.PHONY: run check fast lint test lab notebooks bench soak wheel clean lock
 
 run: $(READY)
 	$(BIN)/ferlib run --data "$(DATA)" $(if $(CLASSES),--classes "$(CLASSES)") $(if $(NETWORK),--network "$(NETWORK)") $(if $(EPOCHS),--epochs "$(EPOCHS)")
@@ -48,6 +48,10 @@ soak: $(READY)
 	$(BIN)/python tests/tools/soak_server.py
 	$(BIN)/python tests/tools/fuzz_annotations.py 3000
 	$(BIN)/python tests/tools/fuzz_datasets.py
+
+# Builds dist/ferlib-….whl and tries it in an empty environment without TensorFlow.
+wheel: $(READY)
+	$(BIN)/python tests/tools/wheel.py
 
 clean:
 	rm -rf data/work models/work

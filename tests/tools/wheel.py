@@ -21,29 +21,30 @@ sys.path.insert(0, str(ROOT))
 
 from tests.tools import lock  # noqa: E402
 
-MOST_WHEEL, MOST_ENVIRONMENT = 24, 500  # MB of 1,000,000 bytes
+MOST_WHEEL, MOST_ENVIRONMENT = 24, 500  # MB as `du -m --apparent-size` counts them, 1,048,576 bytes
+MB = 2**20
 CONTENT = [
     *(f"bundles/{name}/{file}" for name in ("fer2013", "ferplus") for file in ("README.md", "metadata.json")),
     *("bundles/fer2013/model.int8.tflite", "bundles/ferplus/model.int8.tflite"),
     *("bundles/fer2013/model.keras", "bundles/fer2013/model.browser.json"),
     *("detect/face_detection_yunet_2026may.onnx", "detect/face_detection_yunet_LICENSE.txt"),
-    *("live/emoji_images/happy.png", "live/serve/page/index.html", "live/widgets/camera.js"),
-    *("train/page/static/runtime.wasm", "common/templates/page.html", "py.typed"),
+    *("live/emoji_images/happy.png", "live/widgets/camera.js"),
+    *("train/page/static/page.js", "common/templates/recognise.html", "py.typed"),
 ]
 LARGE = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib", "seaborn", "IPython", "requests")
 THREE_LINES = """
 import ferlib
 
 recognizer = ferlib.load()
-faces = recognizer.read("photos/photo_000.png")
+faces = recognizer.read("photos/00000.png")
 print(faces[0].emotion, faces[0].probabilities)
 """
 MORE = """
 import json
 from ferlib.common.images import load_image
 from ferlib.live import write_video
-assert len(ferlib.load("ferplus").read("photos/photo_000.png")[0].probabilities) == 8
-write_video("film.mp4", [load_image("photos/photo_000.png")] * 12)
+assert len(ferlib.load("ferplus").read("photos/00000.png")[0].probabilities) == 8
+write_video("film.mp4", [load_image("photos/00000.png")] * 12)
 """
 REFUSED = {  # without TensorFlow, matplotlib, requests and papermill: one line that names the extra
     "plots": ["predict", "photos", "--chart", "chart.png"],
@@ -62,7 +63,7 @@ def main() -> None:
     content = set(zipfile.ZipFile(wheel).namelist())
     missing = [name for name in CONTENT if f"ferlib/{name}" not in content]
     assert not missing, f"the wheel lacks {missing}"
-    size = wheel.stat().st_size / 1e6
+    size = wheel.stat().st_size / MB
     assert size <= MOST_WHEEL, f"the wheel has {size:.1f} MB, more than {MOST_WHEEL}"
     with tempfile.TemporaryDirectory(prefix="ferlib-wheel-") as name:
         folder = Path(name).resolve()
@@ -71,17 +72,19 @@ def main() -> None:
             f"the environment takes {megabytes:.0f} MB, more than {MOST_ENVIRONMENT}"
         )
         use(folder)
-    print(f"wheel {size:.1f} MB, environment {megabytes:.0f} MB with pip: reads, draws and serves without TensorFlow")
+    print(
+        f"wheel {size:.1f} MB, environment {megabytes:.0f} MB with pip: reads, draws and serves without TensorFlow"
+    )
 
 
 def install(wheel: Path, folder: Path) -> float:
-    """Install the wheel into folder/venv; returns what the environment takes on the disk, in MB."""
+    """Install the wheel into folder/venv; returns the size of the environment's files, in MB."""
     run([sys.executable, "-m", "venv", folder / "venv"])
     # the versions without their hashes: with hashes pip would refuse the wheel, which has none
     (folder / "versions.txt").write_text("\n".join(pin for _, pin in lock.locked()), encoding="utf-8")
     options = ["--quiet", "--disable-pip-version-check", "--constraint", folder / "versions.txt"]
     run([folder / "venv" / "bin" / "python", "-m", "pip", "install", *options, wheel], folder)
-    return sum(file.lstat().st_blocks * 512 for file in (folder / "venv").rglob("*")) / 1e6
+    return sum(file.lstat().st_size for file in (folder / "venv").rglob("*")) / MB
 
 
 def use(folder: Path) -> None:
@@ -94,7 +97,10 @@ def use(folder: Path) -> None:
         f"import sys\nsys.modules.update(dict.fromkeys({LARGE}))\nsys.argv[0] = 'ferlib'\n"
         "from ferlib.cli import main\nmain()"
     )
-    run([python, "-c", trap, "predict", "photos", "--csv", "faces.csv", "--annotated", "read", "--emoji"], folder)
+    run(
+        [python, "-c", trap, "predict", "photos", "--csv", "faces.csv", "--annotated", "read", "--emoji"],
+        folder,
+    )
     run([python, "-c", trap, "predict", "film.mp4", "--csv", "film.csv", "--annotated", "read.mp4"], folder)
     rows = (folder / "faces.csv").read_text(encoding="utf-8").splitlines()
     assert len(rows) > 3 and len((folder / "film.csv").read_text(encoding="utf-8").splitlines()) > 12, rows
@@ -112,8 +118,8 @@ def use(folder: Path) -> None:
             timeout=60,
             env=clean_environment(),
         )
-        assert done.returncode == 2 and done.stderr.count("\n") == 1, (command, done)
-        assert f"pip install 'ferlib[{extra}]'" in done.stderr, (command, done)
+        assert done.returncode == 2 and "Traceback" not in done.stderr, (command, done)
+        assert f"pip install 'ferlib[{extra}]'" in done.stderr.splitlines()[-1], (command, done)
 
 
 def serve(command: list, folder: Path) -> None:
@@ -122,7 +128,7 @@ def serve(command: list, folder: Path) -> None:
     try:
         assert server.stdout
         url = server.stdout.readline().split()[0]
-        data = (folder / "photos" / "photo_000.png").read_bytes()
+        data = (folder / "photos" / "00000.png").read_bytes()
         with urllib.request.urlopen(f"{url}/api/predict", data=data, timeout=60) as answer:
             faces = json.load(answer)["faces"]
         assert faces and 0 < faces[0]["probability"] <= 1, faces
