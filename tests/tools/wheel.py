@@ -21,8 +21,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.tools import lock  # noqa: E402
 
-MOST_WHEEL = 24  # MB
-MOST_ENVIRONMENT = 500  # MB of 1024 * 1024 bytes on the disk, as `du -sm` counts
+MOST_WHEEL, MOST_ENVIRONMENT = 24, 500  # MB as `du -m --apparent-size` counts them, 1,048,576 bytes
+MB = 2**20
 BUNDLES = {
     "fer2013": ("README.md", "metadata.json", "model.int8.tflite", "model.keras", "model.browser.json"),
     "ferplus": ("README.md", "metadata.json", "model.int8.tflite"),
@@ -61,7 +61,7 @@ def main() -> None:
     sources = (file for file in (ROOT / "ferlib").rglob("*") if file.is_file() and file.suffix != ".pyc")
     missing = {*wanted, *(file.relative_to(ROOT).as_posix() for file in sources)} - content
     assert not missing, f"the wheel lacks {sorted(missing)}"
-    size = wheel.stat().st_size / 1e6
+    size = wheel.stat().st_size / MB
     assert size <= MOST_WHEEL, f"the wheel has {size:.1f} MB, more than {MOST_WHEEL}"
     with tempfile.TemporaryDirectory(prefix="ferlib-wheel-") as name:
         folder = Path(name).resolve()
@@ -76,13 +76,13 @@ def main() -> None:
 
 
 def install(wheel: Path, folder: Path) -> float:
-    """Install the wheel into folder/venv; returns what the environment takes on the disk, in MB."""
+    """Install the wheel into folder/venv; returns the size of the environment in MB."""
     run([sys.executable, "-m", "venv", folder / "venv"])
     # the versions without their hashes: with hashes pip would refuse the wheel, which has none
     (folder / "versions.txt").write_text("\n".join(pin for _, pin in lock.locked()), encoding="utf-8")
     options = ["--quiet", "--disable-pip-version-check", "--constraint", folder / "versions.txt"]
     run([folder / "venv" / "bin" / "python", "-m", "pip", "install", *options, wheel], folder)
-    return sum(file.lstat().st_blocks * 512 for file in (folder / "venv").rglob("*")) / 2**20
+    return sum(file.lstat().st_size for file in (folder / "venv").rglob("*")) / MB
 
 
 def use(folder: Path) -> None:
