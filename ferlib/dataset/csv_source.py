@@ -100,10 +100,10 @@ def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack) -> io.Buffered
     if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
         return io.BufferedReader(_zip_member(path, stack.enter_context(zipfile.ZipFile(raw))))
     packed = start.startswith(b"\x1f\x8b")
-    stream = _Stream(gzip.GzipFile(fileobj=raw) if packed else raw)  # type: ignore[arg-type]
+    stream = _Stream(gzip.GzipFile(fileobj=raw) if packed else raw)
     head = stream.peek(512)
     if head[257:262] == b"ustar":
-        archive = stack.enter_context(tarfile.open(fileobj=stream, mode="r:"))
+        archive = stack.enter_context(tarfile.TarFile(fileobj=stream))
         return _tar_member(path, archive, stream)
     low = head[:32].lstrip().lower()
     for magic, what in _KINDS:
@@ -122,7 +122,8 @@ class _Stream(io.BufferedReader):
 
 
 def _tar_member(path: Path, archive: tarfile.TarFile, stream: io.BufferedReader) -> io.BufferedReader:
-    members, total = {}, 0
+    members: dict[str, tarfile.TarInfo] = {}
+    total = 0
     for member in archive:
         total += tarfile.BLOCKSIZE + member.size
         if member.size < 0:

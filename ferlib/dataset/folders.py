@@ -21,7 +21,7 @@ from ferlib.common import images
 from ferlib.common.errors import DatasetError, ImageError, logger
 from ferlib.common.labels import SEVEN, alphabetical, parse_classes
 from ferlib.dataset.classes import check_spelling, own_classes
-from ferlib.dataset.layouts import AFFECTNET, RAF_DB, Picture, by_file_name, is_raf_db, read_listed
+from ferlib.dataset.layouts import NUMBERS, Picture, by_file_name, published_numbers, read_listed
 from ferlib.dataset.photographs import FaceReader
 from ferlib.dataset.splits import USAGES, Dataset, leave_out
 
@@ -149,12 +149,10 @@ def _find_pictures(folder: Path) -> list[Picture]:
             empty += [class_folder.relative_to(folder).as_posix()] * (not files)
     if parts:
         beside = [path.name for path in _subfolders(folder) if not _usage_of(path)]
-        if beside:
-            logger.warning("%s: folders beside the parts are not read: %s", folder.name, _some(beside))
+        _warn(folder, "folders beside the parts are not read", beside)
     if outside:
         logger.warning("%s: %d pictures in no class folder are left out", folder.name, outside)
-    if empty:
-        logger.warning("%s: folders without a picture (count 0): %s", folder.name, _some(empty))
+    _warn(folder, "folders without a picture (count 0)", empty)
     _log_others(folder, others)
     return _without_numbers(pictures, folder)
 
@@ -183,9 +181,12 @@ def _count_below(folder: Path) -> int:
 
 
 def _log_others(folder: Path, others: Counter[str]) -> None:
-    counts = [f"{count} {what}" for what, count in others.most_common(12) if count]
-    if counts:
-        logger.warning("%s: files left out: %s", folder.name, ", ".join(counts))
+    _warn(folder, "files left out", [f"{count} {what}" for what, count in others.most_common() if count])
+
+
+def _warn(folder: Path, what: str, names: Sequence[str]) -> None:
+    if names:
+        logger.warning("%s: %s: %s", folder.name, what, _some(names))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -198,11 +199,8 @@ def _without_numbers(pictures: list[Picture], folder: Path) -> list[Picture]:
     plain = {name: match.group(1) for name in names if (match := re.fullmatch(r"\d+[\s_.-]+(\D.*)", name))}
     if not names or len(plain) < len(names):
         return pictures
-    logger.warning(
-        "%s: class folders are read without their numbers: %s",
-        folder.name,
-        _some([f"{name!r} is {plain[name]}" for name in sorted(names)]),
-    )
+    read = [f"{name!r} is {plain[name]}" for name in sorted(names)]
+    _warn(folder, "class folders are read without their numbers", read)
     return [replace(picture, class_text=plain[picture.class_text]) for picture in pictures]
 
 
@@ -267,31 +265,27 @@ def _numbered(
     if numbers == set(range(len(SEVEN))):
         _refuse_alphabet([label_of[p.class_text] for p in pictures if p.usage == USAGES[0]], folder)
         return SEVEN, label_of
-    published: tuple[str, Sequence[str], int] | None = None
-    if is_raf_db(numbers, [picture.file for picture in pictures]):
-        published = ("RAF-DB", RAF_DB, 1)
-    elif set(range(len(AFFECTNET))) <= numbers <= set(range(11)):
-        published = ("AffectNet", AFFECTNET, 0)
+    published = published_numbers(numbers, [picture.file for picture in pictures])
     if published is None:
         raise DatasetError(
             f"{folder}: class folders {', '.join(names)} do not say which classes these are; name them, or "
             'put a classes.json beside them: {"class_names": ["happy", …]}, from number 0'
         )
-    name, classes, first = published
+    class_of = NUMBERS[published]
+    first, last = min(class_of), max(class_of)
     logger.warning(
         "%s: class folders are read as %s's numbers (%d %s to %d %s); for another order put a classes.json beside them",
-        *(folder.name, name, first, classes[0], first + len(classes) - 1, classes[-1]),
+        *(folder.name, published, first, class_of[first], last, class_of[last]),
     )
-    beyond = [folder_name for folder_name, number in label_of.items() if number - first >= len(classes)]
+    beyond = [name for name in names if label_of[name] not in class_of]
     if beyond:
         count = sum(picture.class_text in beyond for picture in pictures)
         logger.warning(
             "%s: %d pictures in %s have no expression; left out", folder.name, count, _some(beyond)
         )
-    own, place = own_classes(
-        [classes[number - first] for key, number in label_of.items() if key not in beyond], folder.name
-    )
-    return own, {key: place[classes[number - first]] for key, number in label_of.items() if key not in beyond}
+    wanted = {name: class_of[number] for name, number in label_of.items() if number in class_of}
+    own, place = own_classes(wanted.values(), folder.name)
+    return own, {name: place[emotion] for name, emotion in wanted.items()}
 
 
 def _numbered_by(
