@@ -23,14 +23,7 @@ from ferlib.common.labels import SEVEN, alphabetical, parse_classes
 from ferlib.dataset.classes import check_spelling, own_classes
 from ferlib.dataset.layouts import NUMBERS, Picture, by_file_name, published_numbers, read_listed
 from ferlib.dataset.photographs import FaceReader
-from ferlib.dataset.splits import USAGES, Dataset, leave_out
-
-PARTS = {
-    "Training": ("train", "training"),
-    "PublicTest": ("val", "valid", "validation", "publictest"),
-    "PrivateTest": ("test", "privatetest"),
-}
-"""Folder names of each usage, in lower case; the first is the one that `write_splits` writes."""
+from ferlib.dataset.splits import SPELLINGS, USAGES, Dataset, leave_out
 
 COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)
 """FER2013's Training faces per class, in its own order."""
@@ -123,7 +116,7 @@ def _root(folder: Path) -> Path:
 
 
 def _usage_of(part: Path) -> str | None:
-    return next((usage for usage, names in PARTS.items() if part.name.lower() in names), None)
+    return SPELLINGS.get(part.name.lower())
 
 
 def _find_pictures(folder: Path) -> list[Picture]:
