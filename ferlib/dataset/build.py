@@ -321,14 +321,13 @@ def build_dataset(
     Returns:
         The faces with their usage.
     """
-    names = names or {}
     if data:
         found, has_usage = _read_data(Path(data), True, as_is)
-        built = choose_classes(rename_classes(found, names), class_names)
+        built = choose_classes(rename_classes(found, names or {}), class_names)
         return _with_parts(built, has_usage, find_csv(data) is not None, seed)
     sets = []
     if faces_folder is not None:
-        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names)
+        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names or {})
         sets.append(choose_classes(found, class_names))
         class_names = class_names or found.class_names
     class_names = class_names or SEVEN
@@ -350,9 +349,11 @@ def _with_parts(dataset: Dataset, has_usage: bool, is_csv: bool, seed: int) -> D
         check_classes(dataset, 1)
         return dataset
     tested = private in present
+    lacking, what = "parts", "it was split"
     try:
         check_classes(dataset, 1 if tested else len(USAGES))
         if tested:
+            lacking, what = "validation part", "a validation part was split off Training"
             rows, usage = np.flatnonzero(dataset.usage == training), dataset.usage.copy()
             usage[rows[held_out(dataset.select(rows), 1 / 8, seed)]] = public
             built = dataset.with_usage(usage)
@@ -364,9 +365,6 @@ def _with_parts(dataset: Dataset, has_usage: bool, is_csv: bool, seed: int) -> D
         check_classes(dataset, 1)
         logger.warning("not split: %s", error)
         return dataset
-    lacking, what = "parts", "it was split"
-    if tested:
-        lacking, what = "validation part", "a validation part was split off Training"
     counts = ", ".join(f"{int((built.usage == usage).sum())} {usage}" for usage in USAGES)
     logger.warning(
         "the data has no %s: %s by class and by groups of copies (seed %d): %s", lacking, what, seed, counts

@@ -107,7 +107,7 @@ def _root(folder: Path) -> Path:
     inner = folder
     for _ in range(3):
         inside = _subfolders(inner)
-        if any(_usage_of(part) for part in inside):
+        if any(map(_usage_of, inside)):
             return inner
         if len(inside) != 1:
             return folder
@@ -234,11 +234,11 @@ def _read_face(reader: FaceReader, picture: Picture, folder: Path) -> np.ndarray
 
 def _one_line_for_heic(problems: list[str]) -> list[str]:
     """What is wrong, with one line for all pictures that need the same package."""
-    heic = [line for line in problems if "pillow-heif" in line]
-    if len(heic) < 2:
+    first, *more = [line for line in problems if "pillow-heif" in line] or [""]
+    if not more:
         return problems
-    name = heic[0].split(":")[0]
-    line = f"{name} and {len(heic) - 1} more pictures are HEIC: pip install pillow-heif, or save them as JPEG"
+    name = first.split(":")[0]
+    line = f"{name} and {len(more)} more pictures are HEIC: pip install pillow-heif, or save them as JPEG"
     return [line, *(each for each in problems if "pillow-heif" not in each)]
 
 
@@ -285,27 +285,26 @@ def _numbered_by(
     classes: tuple[str, ...], label_of: dict[str, int], folder: Path
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Numbers whose classes are given: from 0, or from 1 where the last number shows it."""
-    numbers = set(label_of.values())
-    if 0 not in numbers and max(numbers) == len(classes):
+    last = max(label_of.values())
+    first = int(0 not in label_of.values() and last == len(classes))
+    if first:
         logger.warning(
             "%s: no class folder is 0: they are read as counted from 1, 1 %s to %d %s",
-            *(folder.name, classes[0], len(classes), classes[-1]),
+            *(folder.name, classes[0], last, classes[-1]),
         )
-        return classes, {name: number - 1 for name, number in label_of.items()}
-    if max(numbers) >= len(classes):
-        raise DatasetError(f"{folder}: class folder {max(numbers)}, but there are {len(classes)} classes")
-    return classes, label_of
+    if last - first >= len(classes):
+        raise DatasetError(f"{folder}: class folder {last}, but there are {len(classes)} classes")
+    return classes, {name: number - first for name, number in label_of.items()}
 
 
 def _refuse_alphabet(labels: list[int], folder: Path) -> None:
     """DatasetError where the counts show that the folders are numbered by the alphabet."""
-    counts = np.bincount(labels, minlength=len(SEVEN))
     by_alphabet = [COUNTS[SEVEN.index(name)] for name in alphabetical(SEVEN)]
-    beside = {"class_names": alphabetical(SEVEN)}
-    if np.abs(counts - by_alphabet).max() <= COUNT_TOLERANCE:
+    content = json.dumps({"class_names": alphabetical(SEVEN)})
+    if np.abs(np.bincount(labels, minlength=len(SEVEN)) - by_alphabet).max() <= COUNT_TOLERANCE:
         raise DatasetError(
             f"{folder}: its numbers count FER2013's classes by the alphabet (4 is neutral), not in FER2013's "
-            f"own order (4 is sad); put a classes.json beside them: {json.dumps(beside)}"
+            f"own order (4 is sad); put a classes.json beside them: {content}"
         )
 
 

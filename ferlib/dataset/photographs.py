@@ -53,18 +53,16 @@ class FaceReader:
             ImageError: The picture cannot be read, or the box is outside it.
         """
         image = images.load_image(file)
-        self._kinds.append("pictures")
         if box is not None:
             image = images.crop_face(image, box)
         elif not self.as_is and max(image.shape[:2]) > FACE_SIDE:
             boxes = find_faces(image, self._detector())
             if not boxes:
-                self._kinds.append("none")
+                self._kinds += ["pictures", "none"]
                 return None
             self._kinds += ["cropped"] + ["several"] * (len(boxes) > 1)
             image = images.crop_face(image, boxes[0])
-        if max(image.shape[:2]) > SQUARE * min(image.shape[:2]):
-            self._kinds.append("flat")
+        self._kinds += ["pictures"] + ["flat"] * (max(image.shape[:2]) > SQUARE * min(image.shape[:2]))
         return images.face_input(image)
 
     def log(self, name: str) -> None:
