@@ -223,7 +223,7 @@ def _other_file(folder):
         (_metadata(sha256="gone"), "metadata.json cannot be read"),
         (_metadata(class_names=SIX), "and 6 classes"),
         (_metadata(input_shape=[64, 64, 1]), r"\(64, 64, 1\)"),
-        (_other_file, "model.keras cannot be loaded"),
+        (_other_file, "model.keras cannot be read"),
     ],
 )
 def test_a_damaged_bundle_is_refused_with_its_line(folder, damage, line):
