@@ -40,6 +40,7 @@ for _command in (
     dataset.dataset,
     dataset.audit,
     train.train,
+    train.teach,
     train.import_,
     train.export,
     evaluate.evaluate,

@@ -1,7 +1,9 @@
 """Commands that recognise faces: in pictures and videos, in front of a camera, on a web page."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -46,7 +48,7 @@ _READING = (
     click.option(
         "--tta",
         type=click.Choice(["none", "flip", "three", "ten"]),
-        default="none",
+        default="flip",
         show_default=True,
         help="Test-time augmentation: the face alone; also mirrored; system A's three views; ten.",
     ),
@@ -74,14 +76,14 @@ def _reading(command: Callable) -> Callable:
 @click.option("--chart", type=FILE, help="Figure of what was found in the pictures.")
 @click.option("--timeline", type=FILE, help="Figure of one video's faces over time.")
 @click.option("--every", default=1, show_default=True, type=click.IntRange(1), help="Read every n-th frame.")
-@click.option("--start", callback=_seconds, help="Where to begin in videos: seconds or m:ss.")
+@click.option("--start", callback=_seconds, default="0", help="Where to begin in videos: seconds or m:ss.")
 @click.option("--end", callback=_seconds, help="Where to stop in videos: seconds or m:ss.")
 @click.option("--region", callback=_region, help="x,y,width,height in pixels: look for faces only there.")
 @click.option("--largest", is_flag=True, help="Only the largest face of each picture or frame.")
 @click.option(
     "--min-face", default=30, show_default=True, type=click.IntRange(1), help="Smallest face, in pixels."
 )
-@click.option("--no-bars", is_flag=True, help="Draw no bars of the probabilities.")
+@click.option("--bars/--no-bars", default=True, show_default=True, help="Draw bars of the probabilities.")
 @click.option("--empty", is_flag=True, help="A row with empty fields for pictures and frames without a face.")
 @click.option("--recursive/--flat", default=True, show_default=True, help="With the folders inside folders.")
 @click.option(
@@ -94,25 +96,12 @@ def _reading(command: Callable) -> Callable:
 @_reading
 def predict(
     paths: tuple[Path, ...],
-    csv: Path | None,
-    annotated: Path | None,
-    chart: Path | None,
-    timeline: Path | None,
-    every: int,
-    start: float | None,
-    end: float | None,
-    region: tuple[int, int, int, int] | None,
-    largest: bool,
-    min_face: int,
-    no_bars: bool,
-    empty: bool,
     recursive: bool,
     rules: str,
     model: Path | None,
     detector: str,
     tta: str,
-    emoji: bool,
-    smoothing: float,
+    **options: Any,
 ) -> None:
     """Recognise the faces in pictures, videos and folders of them."""
     from tqdm import tqdm
@@ -123,16 +112,18 @@ def predict(
     from ferlib.model.recognise import load
 
     one_video = len(paths) == 1 and is_video(paths[0]) and not paths[0].is_dir()
-    if one_video and chart:
-        raise BadInputError(f"{paths[0]}: --chart is for pictures; for a video there is --timeline")
-    if timeline and not one_video:
-        raise BadInputError("--timeline is for one video; for pictures there is --chart")
-    if not (csv or annotated or chart or timeline):
-        raise BadInputError("nothing to write: give --csv, --annotated, --chart or --timeline")
+    annotated: Path | None = options["annotated"]
     if annotated and one_video and (annotated.is_dir() or not annotated.suffix):
-        annotated = annotated / f"{paths[0].stem}.mp4"
-    outputs = Outputs(csv, annotated, chart, timeline, emoji, not no_bars, empty)
-    selection = Selection(min_face, region, largest, every, start or 0.0, end, smoothing)
+        options["annotated"] = annotated / f"{paths[0].stem}.mp4"
+    outputs = Outputs(**{field.name: options[field.name] for field in fields(Outputs)})
+    selection = Selection(**{field.name: options[field.name] for field in fields(Selection)})
+    if one_video and outputs.chart:
+        raise BadInputError(f"{paths[0]}: --chart is for pictures; for a video there is --timeline")
+    if outputs.timeline and not one_video:
+        raise BadInputError("--timeline is for one video; for pictures there is --chart")
+    written = outputs.csv or outputs.annotated or outputs.chart
+    if not (written or outputs.timeline):
+        raise BadInputError("nothing to write: give --csv, --annotated, --chart or --timeline")
     recognizer = load(model or "fer2013", detector, tta, rules)
 
     def bar(items: Iterable) -> Iterable:
@@ -143,7 +134,7 @@ def predict(
         click.echo(f"{summary.rows} readings of {summary.tracks} faces in {summary.frames} frames")
     else:
         summary = predict_paths(paths, recognizer, outputs, selection, recursive, bar)
-        click.echo(f"{summary.rows} faces in {csv or annotated or chart}")
+        click.echo(f"{summary.rows} faces in {written}")
 
 
 @click.command()

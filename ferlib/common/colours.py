@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import cycle
 
 import numpy as np
 
@@ -33,6 +34,21 @@ def colour_of(emotion: str) -> tuple[int, int, int]:
         RGB, 0 to 255; gray for a name without a colour.
     """
     return EMOTION_COLOURS.get(emotion, EMOTION_COLOURS["neutral"])
+
+
+def colours_of(class_names: Iterable[str]) -> dict[str, tuple[int, int, int]]:
+    """Choose a colour for each class.
+
+    Args:
+        class_names: The classes; other names than the known ones get the colours that are left.
+
+    Returns:
+        Class name to RGB, 0 to 255.
+    """
+    names = list(class_names)
+    left = [colour for name, colour in EMOTION_COLOURS.items() if name not in names]
+    others = cycle(left or EMOTION_COLOURS.values())
+    return {name: EMOTION_COLOURS[name] if name in EMOTION_COLOURS else next(others) for name in names}
 
 
 def ink_on(colour: Sequence[int]) -> tuple[int, int, int]:

@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferlib.common.colours import colour_of, ink_on
+from ferlib.common.colours import colour_of, colours_of, ink_on
 from ferlib.common.errors import BadInputError, check_choice
 from ferlib.common.files import whole
 
@@ -299,7 +299,7 @@ def plot_timeline(
     usual = float(np.median(steps)) if len(steps) else 1.0
     # each frame is shown until the next one, so that a single frame is visible, too
     edges = np.append(seconds, np.max(seconds) + usual)
-    colours = [np.array(colour_of(name)) / 255 for name in class_names]
+    colours = [np.array(colour) / 255 for colour in colours_of(class_names).values()]
     for part in np.split(np.arange(len(seconds)), np.flatnonzero(steps > 2 * usual) + 1):
         times = np.append(edges[part], edges[part[-1]] + usual)
         values = np.asarray(probabilities, dtype=float)[[*part, part[-1]]].T

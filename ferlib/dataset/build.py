@@ -5,15 +5,16 @@ That folder has `emotion_file.csv` (FER2013's format), `classes.json` (the names
 class.
 """
 
-import csv
 import json
 import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, DatasetError, ImageError, logger
@@ -21,7 +22,7 @@ from ferlib.common.files import whole_folder
 from ferlib.common.labels import SEVEN, emotions_of, label_of
 from ferlib.dataset.classes import choose_classes, own_classes, rename_classes
 from ferlib.dataset.csv_source import CSV_NAMES
-from ferlib.dataset.fer2013 import file_classes, has_usage, read_fer2013, write_fer2013
+from ferlib.dataset.fer2013 import classes_beside, read_fer2013, read_rows, write_fer2013
 from ferlib.dataset.folders import PARTS, read_folders
 from ferlib.dataset.splits import SIDE, USAGES, Dataset, check_classes, held_out, join, leave_out, split
 
@@ -48,16 +49,19 @@ def read_data(path: str | os.PathLike, skip_bad: bool = False, as_is: bool = Fal
         >>> faces = read_data("data/fer2013.csv.gz")
         >>> faces.part("Training").counts()
     """
-    path = Path(path)
+    return _read_data(Path(path), skip_bad, as_is)[0]
+
+
+def _read_data(path: Path, skip_bad: bool, as_is: bool) -> tuple[Dataset, bool]:
+    """As `read_data`; and whether a column says which part each face is in."""
     file = find_csv(path)
     if file is not None:
-        return read_fer2013(file, skip_bad=skip_bad)
+        return read_rows(file, None, skip_bad)
     if (path / "faces.csv").is_file():
-        return from_faces(path, None, skip_bad)
+        return from_faces(path, None, skip_bad), False
     if (path / "train.csv").is_file() and not (path / "train").is_dir():
-        return _read_parts(path, skip_bad)
-    class_names = file_classes(path / "train") if (path / "classes.json").is_file() else None
-    return read_folders(path, class_names, skip_bad, as_is)
+        return _read_parts(path, skip_bad), False
+    return read_folders(path, classes_beside(path / "train"), skip_bad, as_is), False
 
 
 def find_csv(path: str | os.PathLike) -> Path | None:
@@ -118,36 +122,31 @@ def from_faces(
     """
     table = Path(folder) / "faces.csv"
     rows = _read_table(table)
-    emotions = [(row["emotion"] or "").strip() for row in rows]
-    own, place = own_classes(dict.fromkeys(filter(None, emotions)), table.name)
+    own, place = own_classes(filter(None, rows["emotion"]), table.name)
     faces, labels, problems = [], [], []
-    for number, (row, emotion) in enumerate(zip(rows, emotions, strict=True), start=1):
-        if not emotion:
-            problems.append(f"{table.name}: row {number}: no emotion")
-            continue
+    for number, face, emotion in zip(count(1), rows["face"], rows["emotion"], strict=False):
         try:
-            faces.append(images.face_input(images.load_image(table.parent / (row["face"] or ""))))
+            if not emotion:
+                raise ImageError("no emotion")
+            faces.append(images.face_input(images.load_image(table.parent / face)))
             labels.append(place[emotion])
         except ImageError as error:
             problems.append(f"{table.name}: row {number}: {error}")
     leave_out(problems, skip_bad)
-    found = _training(faces, labels, own)
-    return found if class_names is None else choose_classes(found, class_names)
+    return choose_classes(_training(faces, labels, own), class_names)
 
 
-def _read_table(table: Path) -> list[dict[str, str | None]]:
+def _read_table(table: Path) -> pd.DataFrame:
+    advice = "run notebook 02 or `ferlib crop`"
     try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    except (OSError, UnicodeError, csv.Error) as error:
-        raise DatasetError(
-            f"{table}: cannot be read ({error}); run notebook 02 or `ferlib crop` first"
-        ) from error
-    missing = {"face", "emotion"} - set(rows[0] if rows else ())
-    if missing:
-        what = f"has no column {' and '.join(sorted(missing))}" if rows else "holds no faces"
-        raise DatasetError(f"{table}: {what}; run notebook 02 or `ferlib crop` again")
-    return rows
+        rows = pd.read_csv(table, dtype=str, na_filter=False, encoding="utf-8-sig").fillna("")
+    except (OSError, ValueError) as error:
+        raise DatasetError(f"{table}: cannot be read ({error}); {advice} first") from error
+    missing = [name for name in ("emotion", "face") if name not in rows]
+    if missing or rows.empty:
+        what = f"has no column {' and '.join(missing)}" if len(rows) else "holds no faces"
+        raise DatasetError(f"{table}: {what}; {advice} again")
+    return rows.assign(emotion=rows["emotion"].str.strip())
 
 
 def from_drawn(count: int, seed: int, class_names: Sequence[str]) -> Dataset:
@@ -203,26 +202,20 @@ def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
 
     A picture's number is its row in that CSV, from 0. PNG keeps every pixel; with JPEG, a network trained
     from the folders would see other faces than one trained from the CSV. A part without faces leaves no
-    file. Pictures of an earlier run are removed.
+    file.
 
     Args:
         dataset: The faces.
         folder: The folder to write to; made where it is missing.
     """
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     for usage, (name, *_) in PARTS.items():
-        for old in (folder / name).glob("*/[0-9][0-9][0-9][0-9][0-9].png"):
-            old.unlink()
-        for old in [path for path in (folder / name).glob("*") if path.is_dir() and not any(path.iterdir())]:
-            old.rmdir()
         part = dataset.part(usage)
         if not len(part):
-            (folder / f"{name}.csv").unlink(missing_ok=True)
             continue
-        write_fer2013(part, folder / f"{name}.csv", with_usage=False)
         for class_name in part.class_names:
             (folder / name / class_name).mkdir(parents=True, exist_ok=True)
+        write_fer2013(part, folder / f"{name}.csv", with_usage=False)
         for row, (face, label) in enumerate(zip(part.pixels, part.labels, strict=True)):
             images.write_image(folder / name / part.class_names[label] / f"{row:05}.png", face)
 
@@ -316,15 +309,15 @@ def build_dataset(
     Returns:
         The faces with their usage.
     """
+    names = names or {}
     if data:
-        built = rename_classes(read_data(data, True, as_is), names or {})
-        if class_names is not None:
-            built = choose_classes(built, class_names)
-        return _with_parts(built, find_csv(data), seed)
+        found, has_usage = _read_data(Path(data), True, as_is)
+        built = choose_classes(rename_classes(found, names), class_names)
+        return _with_parts(built, has_usage, find_csv(data) is not None, seed)
     sets = []
     if faces_folder is not None:
-        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names or {})
-        sets.append(found if class_names is None else choose_classes(found, class_names))
+        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names)
+        sets.append(choose_classes(found, class_names))
         class_names = class_names or found.class_names
     class_names = class_names or SEVEN
     undrawn = [name for name in class_names if not set(emotions_of(name) or SEVEN) & set(SEVEN)]
@@ -337,33 +330,33 @@ def build_dataset(
     return split(built, seed=seed)
 
 
-def _with_parts(dataset: Dataset, file: Path | None, seed: int) -> Dataset:
+def _with_parts(dataset: Dataset, has_usage: bool, is_csv: bool, seed: int) -> Dataset:
     """A data set whose form has no parts, or no validation part, with these."""
     training, public, private = USAGES
     present = set(dataset.usage.tolist())
-    if public in present or training not in present or (file is not None and has_usage(file)):
+    if has_usage or public in present or training not in present:
         check_classes(dataset, 1)
         return dataset
-    rows = np.flatnonzero(dataset.usage == training)
+    tested = private in present
     try:
-        if private not in present:
-            check_classes(dataset, len(USAGES))
-            built = split(dataset, seed=seed)
-        else:
-            check_classes(dataset, 1)
-            usage = dataset.usage.copy()
+        check_classes(dataset, 1 if tested else len(USAGES))
+        if tested:
+            rows, usage = np.flatnonzero(dataset.usage == training), dataset.usage.copy()
             usage[rows[held_out(dataset.select(rows), 1 / 8, seed)]] = public
             built = dataset.with_usage(usage)
+        else:
+            built = split(dataset, seed=seed)
     except DatasetError as error:
-        if file is None and private not in present:
+        if not is_csv and not tested:
             raise
         check_classes(dataset, 1)
         logger.warning("not split: %s", error)
         return dataset
+    lacking, what = "parts", "it was split"
+    if tested:
+        lacking, what = "validation part", "a validation part was split off Training"
     counts = ", ".join(f"{int((built.usage == usage).sum())} {usage}" for usage in USAGES)
-    what = "a validation part was split off Training" if private in present else "it was split"
     logger.warning(
-        "the data has no %s: %s by class and by groups of copies (seed %d): %s",
-        *("validation part" if private in present else "parts", what, seed, counts),
+        "the data has no %s: %s by class and by groups of copies (seed %d): %s", lacking, what, seed, counts
     )
     return built

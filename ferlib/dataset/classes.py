@@ -97,12 +97,12 @@ def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     return Dataset(dataset.pixels, labels, dataset.usage, classes)
 
 
-def choose_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
+def choose_classes(dataset: Dataset, class_names: Sequence[str] | None) -> Dataset:
     """Map a data set to a class set, and log how many faces of other classes are left out.
 
     Args:
         dataset: The faces.
-        class_names: The class set.
+        class_names: The class set; None for the data set's own.
 
     Returns:
         The faces of these classes.
@@ -110,6 +110,8 @@ def choose_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
     Raises:
         LabelError: No class of the data set is among them, or classes would have to be told apart.
     """
+    if class_names is None:
+        return dataset
     mapped = map_labels(np.arange(len(dataset.class_names)), dataset.class_names, class_names)
     out = [
         f"{count} of {name}"

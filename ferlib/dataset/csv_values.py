@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -38,7 +39,11 @@ def parse_pixels(fields: list[str]) -> np.ndarray | None:
         uint8 (n, 2304), or None where any field is in another form or has a number over 255.
     """
     text = f"  {' '.join(fields)} ".encode()
-    if any(field.count(" ") != PIXELS - 1 for field in fields) or text.translate(None, b"0123456789 "):
+    if (
+        not fields
+        or any(field.count(" ") != PIXELS - 1 for field in fields)
+        or text.translate(None, b"0123456789 ")
+    ):
         return None
     characters = np.frombuffer(text, np.uint8)
     spaces = np.flatnonzero(characters == ord(" "))[1:]
@@ -52,18 +57,43 @@ def parse_pixels(fields: list[str]) -> np.ndarray | None:
     return None if values.max() > 255 else values.astype(np.uint8).reshape(-1, PIXELS)
 
 
-def parse_cell(text: str) -> tuple[np.ndarray, str]:
-    """Parse one pixel field in any form that is accepted.
+def parse_column(fields: list[str], notes: Counter[str]) -> tuple[np.ndarray, list[str]]:
+    """Parse many pixel fields in any form that is accepted.
 
     Args:
-        text: The field.
+        fields: One per row.
+        notes: Counts how unusual forms were understood.
 
     Returns:
-        (uint8 (1, 2304), how an unusual form was understood or "").
-
-    Raises:
-        ValueError: What is wrong with the field.
+        (the pixels of the good fields, uint8 (m, 2304); for each field what is wrong with it, or "").
     """
+    forms = [_usual_form(field) for field in fields]
+    pixels = parse_pixels([text for text, _ in forms])
+    if pixels is not None:
+        notes.update(note for _, note in forms if note)
+        return pixels, [""] * len(fields)
+    good, reasons = [np.empty((0, PIXELS), np.uint8)], []
+    for field in fields:
+        try:
+            pixels, note = _parse_cell(field)
+        except ValueError as error:
+            reasons.append(str(error))
+        else:
+            notes.update([note] * bool(note))
+            good.append(pixels)
+            reasons.append("")
+    return np.concatenate(good), reasons
+
+
+def _usual_form(field: str) -> tuple[str, str]:
+    """A list or numbers such as 7.0 as numbers with one space between two, and the note on that."""
+    if field[:1] == "[" and field[-1:] == "]":
+        return " ".join(field[1:-1].replace(",", " ").split()), LIST
+    return (re.sub(r"\.0+(?= |$)", "", field), DECIMAL) if "." in field else (field, "")
+
+
+def _parse_cell(text: str) -> tuple[np.ndarray, str]:
+    """One pixel field, uint8 (1, 2304), and the note on an unusual form or ""; ValueError says what is wrong."""
     inner, note = text.strip(), ""
     if inner.startswith("[") and inner.endswith("]"):
         inner, note = inner[1:-1].replace(",", " "), LIST
@@ -80,24 +110,24 @@ def parse_cell(text: str) -> tuple[np.ndarray, str]:
     pixels = parse_pixels([" ".join(numbers)])
     if pixels is not None:
         return pixels, note
-    if all(re.fullmatch(r"[0-9]{1,9}(\.[0-9]{0,30})?", number) for number in numbers):
+    if all(re.fullmatch(r"[0-9]+(\.[0-9]{0,30})?", number) for number in numbers):
         values = np.array([float(number) for number in numbers])
-        whole = np.round(values)
-        if values.max() <= 255 and (whole == values).all():
-            dots = any("." in number for number in numbers)
-            return whole.astype(np.uint8)[None], DECIMAL * dots or note
+        if values.max() <= 255 and (values == np.round(values)).all():
+            return values.astype(np.uint8)[None], DECIMAL if "." in inner else note
         shares = values * 255
         if values.max() <= 1 and np.abs(shares - np.round(shares)).max() < 0.02:
             return np.round(shares).astype(np.uint8)[None], "pixels from 0 to 1 are read as shares of 255"
-    for place, number in enumerate(numbers, start=1):
-        if not re.fullmatch("[0-9]+", number) or float(number) > 255:
-            raise ValueError(f"pixel {place} is {short(number)}; pixels are whole numbers from 0 to 255")
-    return np.array([[float(number) for number in numbers]], np.uint8), note  # with many zeros in front
+    place, number = next(
+        (place, number)
+        for place, number in enumerate(numbers, start=1)
+        if not re.fullmatch("[0-9]+", number) or float(number) > 255
+    )
+    raise ValueError(f"pixel {place} is {short(number)}; pixels are whole numbers from 0 to 255")
 
 
 def parse_labels(
     texts: Sequence[str], names: tuple[str, ...] | None, where: str
-) -> tuple[np.ndarray, tuple[str, ...], dict[str, str]]:
+) -> tuple[list[int | str], tuple[str, ...]]:
     """Parse a column of labels, all numbers or all names, and log how what is unusual was understood.
 
     Args:
@@ -106,23 +136,19 @@ def parse_labels(
         where: Name of the file, for messages.
 
     Returns:
-        (int64 (n,), -1 where a label is bad; the class set; for each bad text without blanks around it, the reason).
+        (for each row the label, or what is wrong with it; the class set).
 
     Raises:
         DatasetError: The names cannot be a class set.
     """
-    unique, inverse = np.unique(np.array([text.strip() for text in texts], str), return_inverse=True)
-    filled = [text for text in unique.tolist() if text]
-    if filled and not any(re.match(r"[+-]?[0-9]", text) for text in filled):
-        classes, of_text = _named_labels(filled, names, where)
+    unique = sorted({text.strip() for text in texts} - {""})
+    if unique and not any(re.match(r"[+-]?[0-9]", text) for text in unique):
+        classes, of_text = _named_labels(unique, names, where)
     else:
         classes = names or SEVEN
-        of_text = _numbered_labels(filled, classes, names is not None, where)
+        of_text = _numbered_labels(unique, classes, names is not None, where)
     of_text[""] = f"no label; {_known(classes)}"
-    found = [of_text[text] for text in unique.tolist()]
-    labels = np.array([-1 if isinstance(label, str) else label for label in found], np.int64)
-    reasons = {text: label for text, label in of_text.items() if isinstance(label, str)}
-    return labels[inverse] if len(unique) else np.empty(0, np.int64), classes, reasons
+    return [of_text[text.strip()] for text in texts], classes
 
 
 def _known(classes: Sequence[str]) -> str:
@@ -134,46 +160,40 @@ def _named_labels(
 ) -> tuple[tuple[str, ...], dict[str, int | str]]:
     of_text: dict[str, int | str] = {}
     if names is None:
-        classes, place = own_classes(texts, where)
+        names, place = own_classes(texts, where)
         of_text.update(place)
     else:
-        classes = names
         by_key = {name.casefold(): label for label, name in enumerate(names)}
         for text in texts:
-            label = by_key.get(class_key(text).casefold())
-            of_text[text] = f"label {short(text)} is none of {', '.join(names)}" if label is None else label
-    logger.warning("%s: its labels are names, read as the classes %s", where, ", ".join(classes))
-    return classes, of_text
+            unknown = f"label {short(text)} is none of {', '.join(names)}"
+            of_text[text] = by_key.get(class_key(text).casefold(), unknown)
+    logger.warning("%s: its labels are names, read as the classes %s", where, ", ".join(names))
+    return names, of_text
 
 
 def _numbered_labels(
     texts: list[str], classes: tuple[str, ...], named: bool, where: str
 ) -> dict[str, int | str]:
-    known = _known(classes)
-    if texts and all(re.fullmatch(r"[0-9]{1,3}\.0+", text) for text in texts):
+    end = len(classes)
+    decimal = bool(texts) and all(re.fullmatch(r"[0-9]{1,3}\.0+", text) for text in texts)
+    if decimal:
         logger.warning("%s: labels such as %s are read as whole numbers", where, texts[0])
-        whole = {text: text.split(".")[0] for text in texts}
-    else:
-        whole = {text: text for text in texts}
     of_text: dict[str, int | str] = {}
-    for text, number in whole.items():
-        if not re.fullmatch("[+-]?[0-9]+", number):
-            of_text[text] = f"label {short(text)} is not a whole number; {known}"
-        elif not 0 <= float(number) <= len(classes):
-            of_text[text] = f"label {short(text)} is out of range; {known}"
-        else:
-            of_text[text] = int(float(number))
-    numbers = sorted({label for label in of_text.values() if isinstance(label, int)})
-    if numbers and numbers[0] == 1 and numbers[-1] == len(classes):
-        of_text = {text: label - 1 if isinstance(label, int) else label for text, label in of_text.items()}
-        order = f"1 {classes[0]} to {len(classes)} {classes[-1]}"
-        other = (
-            ""
-            if named
-            else "; for another order (RAF-DB's, say) name the classes in a classes.json beside it"
+    for text in texts:
+        number = text.split(".")[0] if decimal else text
+        whole = re.fullmatch("[+-]?[0-9]+", number)
+        wrong = (
+            f"label {short(text)} is {'out of range' if whole else 'not a whole number'}; {_known(classes)}"
         )
-        logger.warning("%s: no label is 0: labels are read as counted from 1, %s%s", where, order, other)
-        return of_text
+        of_text[text] = int(float(number)) if whole and 0 <= float(number) <= end else wrong
+    numbers = sorted({label for label in of_text.values() if isinstance(label, int)})
+    if numbers[:1] == [1] and numbers[-1] == end:
+        order = f"1 {classes[0]} to {end} {classes[-1]}"
+        other = "; for another order (RAF-DB's, say) name the classes in a classes.json beside it"
+        logger.warning(
+            "%s: no label is 0: labels are read as counted from 1, %s%s", where, order, "" if named else other
+        )
+        return {text: label - 1 if isinstance(label, int) else label for text, label in of_text.items()}
     if len(numbers) > 1 and numbers == list(range(1, len(numbers) + 1)):
         logger.warning(
             "%s: no label is 0; labels are read as 1 %s to %d %s. If they count from 1, name the %d classes in a "
@@ -181,8 +201,8 @@ def _numbered_labels(
             *(where, classes[1], numbers[-1], classes[numbers[-1]], numbers[-1]),
         )
     for text, label in of_text.items():
-        if label == len(classes):
-            of_text[text] = f"label {short(text)} is out of range; {known}"
+        if label == end:
+            of_text[text] = f"label {short(text)} is out of range; {_known(classes)}"
     return of_text
 
 

@@ -15,8 +15,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -26,9 +25,9 @@ import pandas as pd
 
 from ferlib.common.errors import DatasetError, LabelError, logger
 from ferlib.common.files import whole
-from ferlib.common.labels import SEVEN, parse_classes
+from ferlib.common.labels import parse_classes
 from ferlib.dataset.csv_source import read_lines
-from ferlib.dataset.csv_values import DECIMAL, LIST, SPELLINGS, parse_cell, parse_labels, parse_pixels, short
+from ferlib.dataset.csv_values import SPELLINGS, parse_column, parse_labels, short
 from ferlib.dataset.splits import SIDE, USAGES, Dataset, leave_out
 
 _BATCH_ROWS = 128  # fewer rows cost more calls of pandas, more rows do not fit into a core's cache
@@ -61,58 +60,44 @@ def read_fer2013(
     Raises:
         DatasetError: The file cannot be read, or has no good row, or (without `skip_bad`) a bad one.
     """
-    return _read(Path(path), class_names, skip_bad, quiet=False)
+    return read_rows(Path(path), class_names, skip_bad)[0]
 
 
-def _read(path: Path, class_names: Sequence[str] | None, skip_bad: bool, quiet: bool) -> Dataset:
-    lines = read_lines(path, quiet)
-    form = _read_header(path, lines, quiet)
-    rows = _Rows(form, path.name)
+def read_rows(
+    path: Path, class_names: Sequence[str] | None = None, skip_bad: bool = False
+) -> tuple[Dataset, bool]:
+    """Read a CSV as `read_fer2013` does, and say whether it has parts.
+
+    Args:
+        path: The CSV.
+        class_names: As for `read_fer2013`.
+        skip_bad: As for `read_fer2013`.
+
+    Returns:
+        (the rows in the order of the file; whether there is a column Usage).
+
+    Raises:
+        DatasetError: As for `read_fer2013`.
+    """
+    lines = read_lines(path)
+    rows = _Rows(path.name, *_read_header(path, lines))
     while (skip_bad or not rows.problems) and (batch := list(islice(lines, _BATCH_ROWS))):
         rows.add(batch)
-    names = _classes_beside(path, class_names)
-    labels, names, reasons = parse_labels(rows.labels, names, path.name)
-    rows.problems += [
-        (*place, reasons[text.strip()])
-        for place, text, label in zip(rows.places, rows.labels, labels, strict=True)
-        if label < 0
-    ]
+    labels, names = parse_labels(rows.labels, classes_beside(path, class_names), path.name)
+    places = zip(rows.places, labels, strict=True)
+    rows.problems += [(*place, reason) for place, reason in places if isinstance(reason, str)]
     rows.log()
     leave_out(rows.report(), skip_bad)
-    good = labels >= 0
+    good = np.array([isinstance(label, int) for label in labels], bool)
     if not good.any():
         raise DatasetError(
             f"{path.name}: no {'good ' * bool(rows.problems)}row after the header; nothing to read"
         )
-    pixels, usage = (np.concatenate(column)[good] for column in (rows.pixels, rows.usage))
-    return Dataset(pixels.reshape(-1, SIDE, SIDE), labels[good], usage, names)
-
-
-def has_usage(path: str | os.PathLike) -> bool:
-    """Check whether a CSV has the column Usage.
-
-    Args:
-        path: The CSV, as for `read_fer2013`.
-
-    Returns:
-        Whether it is in the header.
-
-    Raises:
-        DatasetError: The file cannot be read, or its header lacks another column.
-    """
-    return "usage" in _read_header(Path(path), read_lines(Path(path), quiet=True), quiet=True).columns
-
-
-def read_split(path: str | os.PathLike) -> Dataset:
-    """Read a CSV without `Usage`: train.csv, val.csv or test.csv.
-
-    Args:
-        path: The CSV. Its name gives the usage of all rows; any other name means Training.
-
-    Returns:
-        The rows in the order of the file.
-    """
-    return _read(Path(path), None, False, quiet=True).with_usage(_usage_of(Path(path)))
+    pixels = np.concatenate(rows.pixels)[good].reshape(-1, SIDE, SIDE)
+    known = np.array([label for label in labels if isinstance(label, int)], np.int64)
+    has_usage = "usage" in rows.columns
+    usage = [SPELLINGS[text.strip().lower()] for text in rows.usage] if has_usage else [_usage_of(path)]
+    return Dataset(pixels, known, np.resize(usage, len(good))[good], names), has_usage
 
 
 def _usage_of(path: Path) -> str:
@@ -145,36 +130,29 @@ def write_fer2013(dataset: Dataset, path: str | os.PathLike, with_usage: bool = 
         out.close()
 
 
-def file_classes(path: str | os.PathLike, expected: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Find the names of a CSV's labels in `classes.json` in its folder.
+def classes_beside(path: Path, expected: Sequence[str] | None = None) -> tuple[str, ...] | None:
+    """Find the names of a data set's labels in a `classes.json`: `{"class_names": ["angry", …]}` or the list alone.
 
     Args:
-        path: The CSV.
+        path: The CSV, or another path in the folder of the `classes.json`.
         expected: The classes that the caller expects.
 
     Returns:
-        The names in `classes.json`, `{"class_names": ["angry", …]}` or the list alone; without that
-        file `expected`, else FER2013's seven.
+        The names; without that file `expected`.
 
     Raises:
         DatasetError: `classes.json` cannot be read, or has other classes than expected.
     """
-    return _classes_beside(Path(path), expected) or SEVEN
-
-
-def _classes_beside(path: Path, expected: Sequence[str] | None) -> tuple[str, ...] | None:
-    """As `file_classes`; None where nothing names the classes."""
     beside = path.parent / "classes.json"
     where = f"{beside.name} beside {path.name}"
-    expected = None if expected is None else tuple(expected)
     if not beside.is_file():
-        return expected
+        return None if expected is None else tuple(expected)
     try:
         content = json.loads(beside.read_text("utf-8-sig"))
         names = parse_classes(content["class_names"] if isinstance(content, dict) else content)
     except (OSError, ValueError, KeyError, TypeError, RecursionError, LabelError) as error:
         raise DatasetError(f"{where}: not a list of class names ({error})") from error
-    if expected is not None and names != expected:
+    if expected is not None and names != tuple(expected):
         raise DatasetError(
             f"{where} says {', '.join(names)}, not {', '.join(expected)}; "
             "read the file as it is and map it with .with_classes()"
@@ -182,22 +160,13 @@ def _classes_beside(path: Path, expected: Sequence[str] | None) -> tuple[str, ..
     return names
 
 
-@dataclass(frozen=True)
-class _Form:
-    """What the header of a CSV says."""
-
-    columns: list[str]
-    separator: str
-    usage: str  # of all rows, where there is no such column
-
-
 class _Rows:
     """The rows of a CSV that were read, what was understood in another than the usual form, and what is wrong."""
 
-    def __init__(self, form: _Form, name: str) -> None:
-        self.form, self.name = form, name
+    def __init__(self, name: str, columns: list[str], separator: str) -> None:
+        self.name, self.columns, self.separator = name, columns, separator
         self.pixels: list[np.ndarray] = []
-        self.usage: list[np.ndarray] = []
+        self.usage: list[str] = []
         self.labels: list[str] = []
         self.places: list[tuple[int, int]] = []  # row and line of each
         self.notes: Counter[str] = Counter()
@@ -206,94 +175,56 @@ class _Rows:
 
     def add(self, batch: list[tuple[int, bytes]]) -> None:
         """Parse some lines."""
-        places = [(row, line) for row, (line, _) in enumerate(batch, start=self.total + 1)]
-        self.total += len(batch)
-        if self._add_batch([text for _, text in batch]):
-            self.places += places
-            return
-        for place, (_, text) in zip(places, batch, strict=True):
-            try:
-                self._add_row(text)
-            except ValueError as error:
-                self.problems.append((*place, str(error)))
+        good: list[tuple[tuple[int, int], dict[str, str]]] = []
+        for (line, _), fields in zip(batch, self._split([text for _, text in batch]), strict=True):
+            self.total += 1
+            row = {} if isinstance(fields, str) else dict(zip(self.columns, fields, strict=True))
+            usage = row.get("usage", USAGES[0]).strip()
+            if isinstance(fields, str):
+                self.problems.append((self.total, line, fields))
+            elif usage.lower() not in SPELLINGS:
+                reason = f"unknown Usage {short(usage)}; known are {', '.join(USAGES)}"
+                self.problems.append((self.total, line, reason))
             else:
-                self.places.append(place)
-
-    def _add_batch(self, lines: list[bytes]) -> bool:
-        """Many rows at once; False where any of them is not in the usual form."""
-        separator, columns = self.form.separator, self.form.columns
-        text = b"".join(lines)
-        if b'"' in text:
-            mark = separator.encode()
-            for line in lines:  # quotes around fields only
-                padded = mark + line.rstrip(b"\r\n") + mark
-                if b'"' in padded.replace(mark + b'"', mark).replace(b'"' + mark, mark):
-                    return False
-        elif any(line.count(separator.encode()) != len(columns) - 1 for line in lines):
-            return False
-        try:
-            table = pd.read_csv(BytesIO(text), header=None, dtype=str, na_filter=False, sep=separator)
-        except ValueError:  # not UTF-8, or an open quote
-            return False
-        # a lone \r ends a line for pandas, and what a short line lacks is not a number
-        if table.shape != (len(lines), len(columns)) or table.isna().to_numpy().any():
-            return False
-        table.columns = self.form.columns
-        usage = np.full(len(table), self.form.usage)
-        if "usage" in table:
-            found = table["usage"].str.strip().str.lower().map(SPELLINGS)
-            if found.isna().any():
-                return False
-            usage = found.to_numpy(str)
-        fields, note = table["pixels"].tolist(), ""
-        if all(field[:1] == "[" and field[-1:] == "]" for field in fields):
-            fields, note = [" ".join(field[1:-1].replace(",", " ").split()) for field in fields], LIST
-        elif all("." in field for field in fields):
-            fields, note = [re.sub(r"\.0+(?![0-9])", "", field) for field in fields], DECIMAL
-        pixels = parse_pixels(fields)
-        if pixels is None:
-            return False
-        if note:
-            self.notes[note] += len(fields)
-        if "usage" in table:
-            self._note_usage(table["usage"][table["usage"].to_numpy(str) != usage])
+                good.append(((self.total, line), row))
+        pixels, reasons = parse_column([row["pixels"] for _, row in good], self.notes)
         self.pixels.append(pixels)
-        self.usage.append(usage)
-        self.labels += table["emotion"].tolist()
-        return True
+        for (place, row), reason in zip(good, reasons, strict=True):
+            if reason:
+                self.problems.append((*place, reason))
+                continue
+            self.places.append(place)
+            self.labels.append(row["emotion"])
+            self.usage.append(row.get("usage", ""))
 
-    def _add_row(self, line: bytes) -> None:
-        """One row in any form that is accepted. ValueError says what is wrong."""
-        columns = self.form.columns
+    def _split(self, lines: list[bytes]) -> Sequence[list[str] | str]:
+        """The fields of each line, or what is wrong with it."""
+        mark = self.separator.encode()
+        if not any(b'"' in line or line.count(mark) != len(self.columns) - 1 for line in lines):
+            options = {"header": None, "dtype": str, "na_filter": False, "quoting": csv.QUOTE_NONE}
+            try:
+                table = pd.read_csv(BytesIO(b"".join(lines)), sep=self.separator, **options)
+            except ValueError:  # not UTF-8
+                table = None
+            if table is not None and len(table) == len(lines):  # else a lone \r ended a line for pandas
+                return table.to_numpy().tolist()
+        return [self._split_line(line.decode(errors="replace")) for line in lines]
+
+    def _split_line(self, line: str) -> list[str] | str:
         try:
-            text = line.decode(errors="replace")
-            fields = next(csv.reader([text], strict=True, delimiter=self.form.separator), [])
+            fields = next(csv.reader([line], strict=True, delimiter=self.separator), [])
         except csv.Error as error:
-            raise ValueError(f"not a line of CSV ({error})") from None
-        if len(fields) != len(columns):
+            return f"not a line of CSV ({error})"
+        if len(fields) != len(self.columns):
             plural = "s" * (len(fields) != 1)
-            raise ValueError(f"{len(fields)} field{plural} instead of {len(columns)}; the row may be cut off")
-        row = dict(zip(columns, fields, strict=True))
-        usage = row.get("usage", self.form.usage)
-        meant = SPELLINGS.get(usage.strip().lower())
-        if meant is None:
-            raise ValueError(f"unknown Usage {short(usage.strip())}; known are {', '.join(USAGES)}")
-        pixels, note = parse_cell(row["pixels"])
-        if note:
-            self.notes[note] += 1
-        if usage != meant:
-            self._note_usage([usage])
-        self.pixels.append(pixels)
-        self.usage.append(np.array([meant]))
-        self.labels.append(row["emotion"])
-
-    def _note_usage(self, values: Iterable[str]) -> None:
-        for value in values:
-            if value.strip() not in USAGES:
-                self.notes[f"Usage {short(value.strip())} is read as {SPELLINGS[value.strip().lower()]}"] += 1
+            return f"{len(fields)} field{plural} instead of {len(self.columns)}; the row may be cut off"
+        return fields
 
     def log(self) -> None:
         """One line per kind of value that was not in the usual form."""
+        for text, count in Counter(map(str.strip, self.usage)).items():
+            if text and text not in USAGES:
+                self.notes[f"Usage {short(text)} is read as {SPELLINGS[text.lower()]}"] += count
         for note, count in self.notes.items():
             logger.warning("%s: %s row%s: %s", self.name, f"{count:,}", "s" * (count != 1), note)
 
@@ -310,18 +241,18 @@ class _Rows:
         ]
 
 
-def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], quiet: bool = False) -> _Form:
+def _read_header(path: Path, lines: Iterator[tuple[int, bytes]]) -> tuple[list[str], str]:
     """The names of the columns in lower case, and what is between them."""
     advice = "the first line must name the columns emotion,pixels,Usage"
-    header = _header_text(path, next(lines, (0, None))[1], advice)
+    header = _header_text(path, lines, advice)
+    separators = [",", ";", "\t"]
     named = re.fullmatch(r"sep=(.)", header.strip(" "), re.IGNORECASE)
     if named:  # Excel's own line
-        header = _header_text(path, next(lines, (0, None))[1], advice)
-    separators = [named.group(1)] if named else [",", ";", "\t"]
-    if not set(separators) <= {",", ";", "\t", "|"}:
-        raise DatasetError(
-            f"{path.name}: the first line names the separator {separators[0]!r}; save it with commas"
-        )
+        header, separators = _header_text(path, lines, advice), [named.group(1)]
+        if separators[0] not in ",;\t|":
+            raise DatasetError(
+                f"{path.name}: the first line names the separator {separators[0]!r}; save it with commas"
+            )
     found = [(_column_names(header, separator), separator) for separator in separators]
     names, separator = next((pair for pair in found if {"emotion", "pixels"} <= set(pair[0])), found[0])
     for name in ("emotion", "pixels", "Usage"):
@@ -330,21 +261,20 @@ def _read_header(path: Path, lines: Iterator[tuple[int, bytes]], quiet: bool = F
             state = "has twice the column" if count else "has no column"
             hint = "; Kaggle's test.csv has no labels" * (names == ["pixels"])
             raise DatasetError(f"{path.name}: the header {short(header)} {state} {name!r}; {advice}{hint}")
-    usage = _usage_of(path)
-    if not quiet and (named or separator != ","):
+    if named or separator != ",":
         logger.warning("%s: columns separated by %r", path.name, separator)
-    if not quiet and "usage" not in names:
-        logger.warning("%s: no column Usage; all rows are %s", path.name, usage)
-    return _Form(names, separator, usage)
+    if "usage" not in names:
+        logger.warning("%s: no column Usage; all rows are %s", path.name, _usage_of(path))
+    return names, separator
 
 
-def _header_text(path: Path, text: bytes | None, advice: str) -> str:
-    if text is None:
-        raise DatasetError(f"{path.name}: the file is empty")
-    header = text.decode("utf-8-sig", errors="replace").rstrip("\r\n")
-    if "\0" in header or "\ufffd" in header:
-        raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}")
-    return header
+def _header_text(path: Path, lines: Iterator[tuple[int, bytes]], advice: str) -> str:
+    for _, text in lines:
+        header = text.decode("utf-8-sig", errors="replace").rstrip("\r\n")
+        if "\0" in header or "\ufffd" in header:
+            raise DatasetError(f"{path.name}: the first line is not UTF-8 text; {advice}")
+        return header
+    raise DatasetError(f"{path.name}: the file is empty")
 
 
 def _column_names(header: str, separator: str) -> list[str]:

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from ferlib.common.errors import BadInputError, check_choice
@@ -19,7 +18,7 @@ NAMES = EIGHT
 """The expressions that have an emoji: FER2013's seven, and FER+'s contempt."""
 
 
-def load_emoji(emotion: str, size: int = 96) -> np.ndarray:
+def load_emoji(emotion: str, size: int = 96) -> Image.Image:
     """Load the emoji of an expression in a given size.
 
     Args:
@@ -27,7 +26,7 @@ def load_emoji(emotion: str, size: int = 96) -> np.ndarray:
         size: Width and height in pixels, from 1 up.
 
     Returns:
-        RGBA, uint8 (size, size, 4); the last channel is the opacity, 0 to 255.
+        An RGBA picture (size, size).
 
     Raises:
         BadInputError: The expression has no emoji, or the size is below 1.
@@ -35,7 +34,7 @@ def load_emoji(emotion: str, size: int = 96) -> np.ndarray:
     check_choice("emoji", emotion, NAMES)
     if size < 1:
         raise BadInputError(f"emoji size {size!r} is below 1 pixel; give a whole number from 1 up")
-    return np.array(_load_file(emotion).resize((size, size)))
+    return _load_file(emotion).resize((size, size))
 
 
 @lru_cache(maxsize=len(NAMES))
@@ -44,14 +43,14 @@ def _load_file(emotion: str) -> Image.Image:
         return image.convert("RGBA")
 
 
-def place_emoji(image: np.ndarray, emotion: str, box: Sequence[int]) -> None:
+def place_emoji(canvas: Image.Image, emotion: str, box: Sequence[int]) -> None:
     """Lay the emoji of an expression over a face, in place.
 
     The emoji is centred on the box, and its side is 1.1 times the longer side of the box. What reaches over the
     border of the picture is cut off.
 
     Args:
-        image: The picture, RGB uint8 (h, w, 3); it is changed.
+        canvas: The picture, RGB; it is changed.
         emotion: One of `NAMES`.
         box: The face's (x, y, width, height) in pixels; it may reach over the border.
 
@@ -60,9 +59,5 @@ def place_emoji(image: np.ndarray, emotion: str, box: Sequence[int]) -> None:
     """
     x, y, width, height = box
     side = max(1, round(1.1 * max(width, height)))
-    left, top = round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)
-    part = image[max(top, 0) : max(top + side, 0), max(left, 0) : max(left + side, 0)]
-    if part.size:
-        emoji, canvas = Image.fromarray(load_emoji(emotion, side)), Image.fromarray(part)
-        canvas.paste(emoji, (min(left, 0), min(top, 0)), emoji)
-        part[:] = np.asarray(canvas)
+    emoji = load_emoji(emotion, side)
+    canvas.paste(emoji, (round(x + width / 2 - side / 2), round(y + height / 2 - side / 2)), emoji)

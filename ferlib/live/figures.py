@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ferlib.common.colours import colour_of
+from ferlib.common.colours import colours_of
 from ferlib.common.errors import BadInputError
 from ferlib.model.recognise import Face
 
@@ -110,7 +110,7 @@ class Chart:
         figure = Figure(figsize=(9, 0.9 + 0.36 * len(names)), layout="constrained")
         left, right = figure.subplots(1, 2)
         plot_counts(names, counts, left)
-        colours = [tuple(value / 255 for value in colour_of(name)) for name in names]
+        colours = [tuple(value / 255 for value in colour) for colour in colours_of(names).values()]
         for bar, colour in zip(left.patches, colours, strict=True):
             bar.set(facecolor=colour, edgecolor="#444444", linewidth=0.6)
         left.set(title=f"{sum(counts)} faces in {self._pictures} pictures", xlabel="faces")

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from ferlib.common import images
 from ferlib.common.boxes import Box, clamp_box
@@ -168,21 +167,6 @@ def face_columns(first: Sequence[str], class_names: Sequence[str]) -> list[str]:
     return [*first, "face", "x", "y", "width", "height", "emotion", "probability", *class_names]
 
 
-def write_table(table: pd.DataFrame, path: str | os.PathLike) -> None:
-    """Write a table as CSV: UTF-8, six decimals. An incomplete file never replaces an older one.
-
-    Args:
-        table: The table; its index is not written.
-        path: The file; its folder is made if it is missing.
-
-    Raises:
-        BadInputError: The file cannot be written.
-    """
-    with writable(path) as path, whole(path) as part:
-        # a file name that is not UTF-8 is written with backslashes instead of ending the run
-        table.to_csv(part, index=False, float_format="%.6f", lineterminator="\n", errors="backslashreplace")
-
-
 @contextmanager
 def kept(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file as `ferlib.common.files.whole` does, but keep what was written if the block raises.
@@ -213,7 +197,7 @@ def kept(path: str | os.PathLike) -> Iterator[Path]:
 
 @contextmanager
 def table_writer(path: str | os.PathLike, columns: Sequence[str]) -> Iterator[Callable[[list[dict]], None]]:
-    """Write a CSV as `write_table` does, but row by row: no row stays in memory.
+    """Write a CSV row by row: UTF-8, six decimals; no row stays in memory.
 
     If the block raises, the rows so far are kept, see `kept`.
 

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ferlib.common import images
 from ferlib.common.boxes import Box
-from ferlib.common.colours import _DARK, _LIGHT, colour_of, ink_on
+from ferlib.common.colours import _DARK, _LIGHT, colours_of, ink_on
 from ferlib.live.emoji import NAMES, place_emoji
 from ferlib.model.recognise import Face
 
@@ -60,24 +60,24 @@ def draw_predictions(
     images.check(image, colour=True)
     height, width = image.shape[:2]
     letters = int(np.clip(round(min(width, height) * 0.035), *_LETTERS))
-    image = image.copy()
+    canvas = Image.fromarray(image)
     for face in reversed(faces) if emoji else ():  # the largest comes first and is drawn last, on top
         if face.emotion in NAMES:
-            place_emoji(image, face.emotion, face.box)
-    canvas = Image.fromarray(image)
+            place_emoji(canvas, face.emotion, face.box)
     brush = ImageDraw.Draw(canvas)
     labels = place_labels(faces, letters, (width, height))
     for face in faces:
         _draw_box(brush, face, letters)
     taken = [face.box for face in faces] + [label.box for label in labels]
     for face, label in zip(faces, labels, strict=True):
+        colours = colours_of(face.probabilities)
         for shown in (face.probabilities, _largest(face.probabilities, 3)) if bars else ():
             panel = place_bars(face.box, _panel_size(shown, letters), taken, (width, height))
             if panel is not None:
                 taken.append(panel)
-                _draw_bars(canvas, panel, shown, letters)
+                _draw_bars(canvas, panel, shown, colours, letters)
                 break
-        _draw_label(brush, label, colour_of(face.emotion))
+        _draw_label(brush, label, colours[face.emotion])
     return np.array(canvas)
 
 
@@ -217,7 +217,7 @@ def _draw_box(brush: ImageDraw.ImageDraw, face: Face, letters: int) -> None:
     if min(width, height) > 4 * thick + 4:  # a dark line inside keeps the box visible on any background
         inner = (edge[0] + thick, edge[1] + thick, edge[2] - thick, edge[3] - thick)
         brush.rectangle(inner, outline=_DARK, width=max(1, thick // 2))
-    brush.rectangle(edge, outline=colour_of(face.emotion), width=thick)
+    brush.rectangle(edge, outline=colours_of(face.probabilities)[face.emotion], width=thick)
 
 
 def _draw_label(brush: ImageDraw.ImageDraw, label: Label, colour: tuple[int, int, int]) -> None:
@@ -229,7 +229,9 @@ def _draw_label(brush: ImageDraw.ImageDraw, label: Label, colour: tuple[int, int
     brush.text(middle, label.text, font=_font(label.size), fill=ink_on(colour), anchor="mm")
 
 
-def _draw_bars(canvas: Image.Image, panel: Box, probabilities: Mapping[str, float], letters: int) -> None:
+def _draw_bars(
+    canvas: Image.Image, panel: Box, probabilities: Mapping[str, float], colours: Mapping, letters: int
+) -> None:
     x, y, width, height = panel
     size = max(letters - 1, 10)
     area = (x, y, x + width, y + height)
@@ -244,4 +246,4 @@ def _draw_bars(canvas: Image.Image, panel: Box, probabilities: Mapping[str, floa
         brush.rectangle((left, top + pad, left + full - 1, top + row - pad), outline=(110, 110, 110))
         long = round(full * min(max(probability, 0.0), 1.0))
         if long:
-            brush.rectangle((left, top + pad, left + long - 1, top + row - pad), fill=colour_of(name))
+            brush.rectangle((left, top + pad, left + long - 1, top + row - pad), fill=colours[name])

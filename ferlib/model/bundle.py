@@ -138,7 +138,7 @@ def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1
         model = keras.models.load_model(file, compile=False)
         meta.check_shapes(file, model.input_shape, model.output_shape, metadata)
     names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
-    return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model))
+    return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model), folder=folder)
 
 
 def _compiled_call(model: Any) -> Callable[[np.ndarray], np.ndarray]:

@@ -54,7 +54,7 @@ def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int
     with reading(path, BundleError, "export it again"):
         call, input_shape, output_shape = open_model(path.read_bytes(), threads)
         check_shapes(path, input_shape, output_shape, metadata)
-    return Bundle(folder.name, class_names, shape, metadata, None, call, BATCH)
+    return Bundle(folder.name, class_names, shape, metadata, None, call, BATCH, folder)
 
 
 def open_model(

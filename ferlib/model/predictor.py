@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -51,6 +52,7 @@ class Bundle:
         input_shape: (height, width, 1) of a face.
         metadata: What metadata.json says.
         model: The `keras.Model`; None for a LiteRT form.
+        folder: Where it was loaded from.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Bundle:
     model: Any
     _call: Callable[[np.ndarray], np.ndarray] = field(repr=False)
     _batch_size: int = field(default=256, repr=False)
+    folder: Path | None = None
 
     def predict(self, faces: np.ndarray, tta: str = "none") -> np.ndarray:
         """Predict the expressions of cropped faces.

@@ -55,7 +55,8 @@ class Recognizer:
     Attributes:
         model: The model: a bundle, or anything with its `class_names`, `input_shape` and `predict`.
         detector: The face detector, as `ferlib.detect.detector.load_detector` gives it.
-        tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
+        tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`. `"none"` takes half the time for the
+            network; on FER2013 it is right for one face in a hundred less.
         rules: `"ours"`: all faces that are found. `"A"`: system A's rules; faces under 0.8 of the width of
             the widest are dropped, and where there is no face the whole picture is read as one.
         longest: The detector works on a copy whose longer side is at most this, in pixels; the faces are cut
@@ -64,7 +65,7 @@ class Recognizer:
 
     model: Predictor
     detector: Detector
-    tta: str = "none"
+    tta: str = "flip"
     rules: str = "ours"
     longest: int = 1280
 
@@ -127,7 +128,7 @@ class Recognizer:
 
 
 def load(
-    bundle: str | os.PathLike = "fer2013", detector: str = "yunet", tta: str = "none", rules: str = "ours"
+    bundle: str | os.PathLike = "fer2013", detector: str = "yunet", tta: str = "flip", rules: str = "ours"
 ) -> Recognizer:
     """Load a model and a face detector.
 

@@ -10,6 +10,7 @@ __getattr__ = lazy_attributes(
         ".export": "check_faces export_bundle",
         ".fit": "TrainingData fast_precision fit_network",
         ".recipes": "get_recipe",
+        ".teach": "teach_classes",
         "ferlib.common.backend": "import_keras",
     },
 )

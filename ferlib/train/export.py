@@ -96,7 +96,7 @@ def export_bundle(
     with tempfile.TemporaryDirectory(prefix=".export", dir=out if out.is_dir() else out.parent) as name:
         part = Path(name)
         predict = (_write_json if form == "json" else _write_litert)(bundle.model, part, form)
-        facts = _compare(bundle.predict(check.pixels), predict(check.pixels), check, form)
+        facts = compare(bundle.predict(check.pixels), predict(check.pixels), check, form)
         hashes = {file.name: file_hash(file) for file in sorted(part.iterdir())}
         out.mkdir(exist_ok=True)
         for file in hashes:
@@ -128,10 +128,24 @@ def _write_litert(model: Any, folder: Path, form: str) -> Callable[[np.ndarray],
     return lambda faces: np.concatenate([forward(faces[k : k + 64]) for k in range(0, len(faces), 64)])
 
 
-def _compare(expected: np.ndarray, exported: np.ndarray, check: CheckFaces, form: str) -> dict[str, Any]:
+def compare(expected: np.ndarray, exported: np.ndarray, check: CheckFaces, form: str) -> dict[str, Any]:
+    """Compare the predictions of an exported model with those of its bundle.
+
+    Args:
+        expected: Probabilities of the bundle, (n, classes).
+        exported: Those of the exported model.
+        check: The faces that both were given.
+        form: One of `FORMATS`, or "page".
+
+    Returns:
+        `largest_difference`, `same_answer` and, with labels, `accuracy_change`, as in `export_bundle`.
+
+    Raises:
+        BundleError: They differ by more than is allowed.
+    """
     difference, classes = float(np.abs(expected - exported).max()), exported.argmax(axis=1)
     same = float((expected.argmax(axis=1) == classes).mean())
-    fits = same >= MIN_AGREEMENT if form == "litert-int8" else difference <= TOLERANCE
+    fits = same >= MIN_AGREEMENT if form in ("litert-int8", "page") else difference <= TOLERANCE
     if not fits or not np.isfinite(difference):
         raise BundleError(
             f"the {form} format differs from the model (same class for {same:.1%} of {len(expected)} faces, "

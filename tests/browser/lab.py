@@ -1,6 +1,7 @@
-"""A JupyterLab over a folder of notebooks, and Chromium pages on it, for the browser tests."""
+"""A JupyterLab over a folder of notebooks, and pages in Chromium, for the browser tests."""
 
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -17,6 +18,13 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 PICTURES = Path("build/browser")
+FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
+PHONE = {
+    "viewport": {"width": 390, "height": 844},
+    "device_scale_factor": 2,
+    "is_mobile": True,
+    "has_touch": True,
+}
 
 
 def write_notebook(path, cells):
@@ -69,13 +77,50 @@ def jupyterlab(project, home, options=(), environment=None):
             server.kill()
 
 
+def launch(playwright, *more):
+    # as root Chromium runs only without its sandbox; it sees nothing but our own page
+    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *more])
+
+
+def opened(browser, url, **context):
+    """The page at `url`; `problems` has its errors, warnings and requests to other places."""
+    page = browser.new_context(**context).new_page()
+    page.set_default_timeout(60_000)
+    page.problems = []
+    page.on("console", lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: page.problems.append(str(error)))
+    own = (url.rsplit("/", 1)[0] if url.startswith("file:") else url, "data:", "blob:")
+    page.on("request", lambda r: None if r.url.startswith(own) else page.problems.append(r.url))
+    page.on("filechooser", lambda _: None)  # from now on: a key press would be quicker than the subscription
+    page.goto(url)
+    return page
+
+
+def choose(page, file):
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose a picture").click()
+    chooser.value.set_files(file)
+
+
+def status(page, words):
+    """Wait until the status line fits `words`; gives it."""
+    line = page.get_by_role("status").filter(has_text=re.compile(words))
+    line.wait_for()
+    return line.inner_text()
+
+
+def keep(page, name):
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    page.wait_for_timeout(300)  # the bars grow
+    page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
+
+
 @contextmanager
 def browser_page(address, arguments=(), viewport=(1100, 1250), script=""):
     """A page of a headless Chromium; `script` runs in it before any other."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
     with playwright.sync_playwright() as p:
-        # as root Chromium runs only without its sandbox; it sees nothing but our own page
-        browser = p.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *arguments])
+        browser = launch(p, *arguments)
         page = browser.new_page(viewport={"width": viewport[0], "height": viewport[1]})
         page.set_default_timeout(90_000)
         if script:

@@ -1,11 +1,9 @@
-"""The web page in a real browser, against a real server with the shipped model: pictures, camera, keyboard, phone.
+"""The server's page in a real browser, against a real server with the shipped model: pictures, camera, keyboard, phone.
 
 Skipped where no Chromium is. Pictures of the page are left in `build/browser/`.
 """
 
 import re
-import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,20 +13,11 @@ from ferlib import synth
 from ferlib.common import images
 from ferlib.common.labels import SEVEN
 from ferlib.live.serve.server import running_server
+from tests.browser.lab import CHROMIUM, FAKE, PHONE, choose, keep, launch, opened, status
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser") if (path := shutil.which(name))), None)
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: the page is not tried in a browser"
 )
-
-PICTURES = Path("build/browser")
-FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-PHONE = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
 
 
 @pytest.fixture(scope="module")
@@ -58,80 +47,27 @@ def files(tmp_path_factory):
     return folder
 
 
-@pytest.fixture(scope="module")
-def playwright():
-    module = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with module.sync_playwright() as started:
-        yield started
-
-
-def launch(playwright, *more):
-    # as root Chromium runs only without its sandbox; it sees nothing but our own page
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *more])
-
-
-@pytest.fixture(scope="module")
-def browser(playwright):
-    browser = launch(playwright)
-    yield browser
-    browser.close()
-
-
-def opened(browser, url, **context):
-    page = browser.new_context(**context).new_page()
-    page.set_default_timeout(30_000)
-    page.problems = []
-    page.on("console", lambda m: page.problems.append(m.text) if m.type == "error" else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith((url, "data:", "blob:")) else page.problems.append(r.url),
-    )
-    page.on("filechooser", lambda _: None)  # from now on: a key press would be quicker than the subscription
-    page.goto(url)
-    return page
-
-
-def choose(page, file):
-    with page.expect_file_chooser() as chooser:
-        page.get_by_role("button", name="Choose a picture").click()
-    chooser.value.set_files(file)
-
-
-def status(page, words):
-    """Wait until the status line fits `words`; gives it."""
-    line = page.get_by_role("status").filter(has_text=re.compile(words))
-    line.wait_for()
-    return line.inner_text()
-
-
-def keep(page, name):
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(300)  # the bars grow
-    page.screenshot(path=PICTURES / f"page_{name}.png", full_page=True)
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_chosen_picture_shows_its_expression(browser, server, files, scheme):
     page = opened(browser, server.url, color_scheme=scheme, viewport={"width": 1100, "height": 800})
-    keep(page, f"empty_{scheme}")
+    keep(page, f"page_empty_{scheme}")
     choose(page, files / "happy.png")
     assert status(page, "One face").startswith("One face: happy, ")
     assert page.get_by_role("heading", name=re.compile(r"happy \d+ %")).is_visible()
     assert page.locator(".face li").count() == len(SEVEN)
     assert page.locator("#overlay .edge").count() == 1
-    keep(page, f"happy_{scheme}")
+    keep(page, f"page_happy_{scheme}")
 
     page.get_by_label("Emoji over faces").check()
     assert page.locator("#overlay use").get_attribute("href") == "#face-happy"
     assert page.locator("#overlay .edge").count() == 0
-    keep(page, f"emoji_{scheme}")
+    keep(page, f"page_emoji_{scheme}")
 
     page.get_by_label("Emoji over faces").uncheck()
     choose(page, files / "several.jpg")
     status(page, "faces: ")
     assert page.locator(".face").count() == page.locator("#overlay .edge").count() >= 2
-    keep(page, f"several_{scheme}")
+    keep(page, f"page_several_{scheme}")
     assert page.problems == [], "no error, no blocked style or script, nothing from another address"
     page.context.close()
 
@@ -183,19 +119,19 @@ def test_a_dropped_picture_is_read(browser, server, files):
 def test_the_keyboard_is_enough(browser, server, files):
     page = opened(browser, server.url)
     reached = []
-    for _ in range(3):
+    for _ in range(5):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id"))
         assert page.evaluate("document.activeElement.matches(':focus-visible')")
-    assert reached == ["choose", "camera", "emoji"]
-    page.keyboard.press("Shift+Tab")
-    page.keyboard.press("Shift+Tab")
+    assert reached == ["read_here", "choose", "camera", "sample", "emoji"]
+    for _ in range(3):
+        page.keyboard.press("Shift+Tab")
     with page.expect_file_chooser() as chooser:
         page.keyboard.press("Enter")
     chooser.value.set_files(files / "happy.png")
     status(page, "happy")
-    page.keyboard.press("Tab")
-    page.keyboard.press("Tab")
+    for _ in range(3):
+        page.keyboard.press("Tab")
     page.keyboard.press("Space")
     assert page.locator("#overlay use").count() == 1
     assert page.get_by_role("status").count() == 2, (
@@ -212,7 +148,7 @@ def test_on_a_phone_all_fits_and_can_be_touched(browser, server, files):
     for control in page.locator("button:visible, .switch").all():
         place = control.bounding_box()
         assert place["height"] >= 44 and place["width"] >= 44
-    keep(page, "phone")
+    keep(page, "page_phone")
     assert page.problems == []
     page.context.close()
 
@@ -233,7 +169,7 @@ def test_the_camera_is_followed(playwright, server, files):
         return [...seen]; }"""
     )
     assert len(names) >= 3, "the film shows one expression after another"
-    keep(page, "camera")
+    keep(page, "page_camera")
     assert seen == {200}
     page.get_by_role("button", name="Stop the camera").click()
     status(page, "The camera is off")
@@ -267,7 +203,7 @@ def test_without_a_camera_the_page_says_why(playwright, server, files, flags, pr
     page.get_by_role("button", name="Use the camera").click()
     status(page, words)
     if words == "was not allowed":
-        keep(page, "denied")
+        keep(page, "page_denied")
     choose(page, files / "happy.png")  # the page goes on
     status(page, "happy")
     browser.close()
@@ -280,4 +216,27 @@ def test_a_server_that_is_gone_is_named(browser, recognizer, files):
         status(page, "happy")
     choose(page, files / "happy.png")
     status(page, "server does not answer")
+    page.context.close()
+
+
+def test_the_server_offers_to_read_on_the_device(browser, server):
+    page = opened(browser, server.url, viewport={"width": 1200, "height": 850})
+    page.get_by_role("button", name="Try drawn faces").click()
+    by_server = status(page, "faces: ")
+    keep(page, "page_offers_device")
+    sent = []
+    page.on("request", lambda request: sent.append(request.url) if "predict" in request.url else None)
+    page.get_by_role("link", name="Read on this device").click()
+    status(page, "Ready")
+    assert page.evaluate("reader.then(({ place }) => place)") == "worker"
+    page.get_by_role("button", name="Try drawn faces").click()
+    assert status(page, "faces: ").split(":")[0] == by_server.split(":")[0]
+    assert page.locator(".face").count() == page.locator("#overlay .edge").count() >= 3
+    assert page.evaluate("fetch('/healthz').then(() => true, () => false)") is False
+    keep(page, "page_on_device")
+    page.get_by_role("link", name="Let the server read").click()
+    status(page, "Ready")
+    assert sent == []
+    blocked = [problem for problem in page.problems if "healthz" not in problem]
+    assert blocked == [], "nothing but the request above is refused"
     page.context.close()

@@ -6,7 +6,6 @@ Skipped where no Chromium or no YuNet model file is. Pictures of the page are le
 import base64
 import functools
 import http.server
-import json
 import re
 import threading
 
@@ -22,23 +21,15 @@ from ferlib.model.bundle import load_bundle
 from ferlib.model.recognise import Recognizer
 from ferlib.train.page.graph import browser_graph
 from ferlib.train.page.writer import export_page, write_page
-from tests.browser.lab import CHROMIUM, PICTURES
+from tests.browser.lab import CHROMIUM, FAKE, PHONE, keep, launch, opened, status
 
 pytestmark = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium here: the page is not tried in a browser"
 )
 
-PHONE = {
-    "viewport": {"width": 390, "height": 844},
-    "device_scale_factor": 2,
-    "is_mobile": True,
-    "has_touch": True,
-}
-FAKE = ["--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream"]
-
 READ = """async (base64) => {
   const bitmap = await open(new Blob([bytesOf(base64)], { type: "image/png" }));
-  return read(pixelsOf(bitmap, bitmap.width, bitmap.height));
+  return read(bitmap, bitmap.width, bitmap.height);
 }"""
 
 
@@ -62,53 +53,10 @@ def server(folder):
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def playwright():
-    module = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with module.sync_playwright() as started:
-        yield started
-
-
-def launch(playwright, *more):
-    # as root Chromium runs only without its sandbox; it sees nothing but our own page
-    return playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox", *more])
-
-
-@pytest.fixture(scope="module")
-def browser(playwright):
-    browser = launch(playwright)
-    yield browser
-    browser.close()
-
-
-def opened(browser, url, ready=True, **context):
-    page = browser.new_context(**context).new_page()
-    page.set_default_timeout(60_000)
-    page.problems = []
-    page.on("console", lambda m: page.problems.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: page.problems.append(str(error)))
-    own = url.rsplit("/", 1)[0]
-    page.on(
-        "request",
-        lambda r: None if r.url.startswith((own, "data:", "blob:")) else page.problems.append(r.url),
-    )
-    page.on("filechooser", lambda _: None)
-    page.goto(url)
-    if ready:
-        status(page, "Ready")
+def ready(browser, url, **context):
+    page = opened(browser, url, **context)
+    status(page, "Ready")
     return page
-
-
-def status(page, words):
-    line = page.get_by_role("status").filter(has_text=re.compile(words))
-    line.wait_for()
-    return line.inner_text()
-
-
-def keep(page, name):
-    PICTURES.mkdir(parents=True, exist_ok=True)
-    page.wait_for_timeout(300)  # the bars grow
-    page.screenshot(path=PICTURES / f"static_{name}.png", full_page=True)
 
 
 def png(image):
@@ -117,7 +65,7 @@ def png(image):
 
 def test_42_drawn_faces_are_read_as_by_the_recognizer(browser, folder):
     recognizer = Recognizer(load_bundle(shipped_bundle(), "fastest"), YuNet(), tta="flip")
-    page = opened(browser, (folder / "index.html").as_uri())
+    page = ready(browser, (folder / "index.html").as_uri())
     count = 0
     for number in range(100):
         image = synth.draw_photo(number).image
@@ -137,7 +85,7 @@ def test_42_drawn_faces_are_read_as_by_the_recognizer(browser, folder):
 
 
 def test_a_hundred_frames_leave_no_tensors_behind(browser, folder):
-    page = opened(browser, (folder / "index.html").as_uri())
+    page = ready(browser, (folder / "index.html").as_uri())
     frame = png(images.resize(synth.draw_photo(3).image, (320, 240)))
     counts = page.evaluate(
         f"""async (frame) => {{ const ask = {READ}; const seen = new Set();
@@ -151,22 +99,22 @@ def test_a_hundred_frames_leave_no_tensors_behind(browser, folder):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_it_works_from_a_server_in_a_worker(browser, server, scheme):
-    page = opened(browser, server, color_scheme=scheme, viewport={"width": 1200, "height": 850})
+    page = ready(browser, server, color_scheme=scheme, viewport={"width": 1200, "height": 850})
     assert page.evaluate("reader.then(({ place }) => place)") == "worker"
-    keep(page, f"empty_{scheme}")
+    keep(page, f"static_empty_{scheme}")
     page.get_by_role("button", name="Try drawn faces").click()
     assert re.match(r"\d+ faces: ", status(page, "faces: "))
     assert page.locator(".face").count() == page.locator("#overlay .edge").count() >= 3
-    keep(page, f"faces_{scheme}")
+    keep(page, f"static_faces_{scheme}")
     page.get_by_label("Emoji over faces").check()
     assert page.locator("#overlay use").count() >= 3
-    keep(page, f"emoji_{scheme}")
+    keep(page, f"static_emoji_{scheme}")
     assert page.problems == []
     page.context.close()
 
 
 def test_it_works_from_a_file_with_the_network_off_by_keyboard_and_paste(browser, folder, tmp_path):
-    page = opened(browser, (folder / "index.html").as_uri(), offline=True)
+    page = ready(browser, (folder / "index.html").as_uri(), offline=True)
     assert page.evaluate("reader.then(({ place }) => place)") == "worker"
     happy = next(face for face in synth.sample_faces(14, seed=3) if face.emotion == "happy")
     photo = synth.draw_photo(4, [happy]).image
@@ -206,7 +154,7 @@ def test_without_workers_the_page_itself_reads(browser, folder):
 
 
 def test_nothing_can_be_sent(browser, server):
-    page = opened(browser, server)
+    page = ready(browser, server)
     sent = page.evaluate("fetch('/index.html').then(() => true, () => false)")
     assert sent is False, "the policy forbids it, even to its own server"
     page.context.close()
@@ -216,7 +164,7 @@ def test_own_class_names_on_a_phone(browser, tmp_path):
     keras_model = load_bundle(shipped_bundle()).model
     names = ["高兴", "Freude", "a rather long name of an expression", "sad", "<b>", "happy+surprise", "rest"]
     write_page(tmp_path / "p", browser_graph(keras_model), {"name": "mine", "class_names": names})
-    page = opened(browser, (tmp_path / "p" / "index.html").as_uri(), **PHONE)
+    page = ready(browser, (tmp_path / "p" / "index.html").as_uri(), **PHONE)
     page.get_by_role("button", name="Try drawn faces").click()
     status(page, "faces: ")
     assert page.locator(".face").first.locator("li > span:first-child").all_text_contents() == names
@@ -225,7 +173,7 @@ def test_own_class_names_on_a_phone(browser, tmp_path):
         place = control.bounding_box()
         assert place["height"] >= 44 and place["width"] >= 44
     page.get_by_label("Emoji over faces").check()
-    keep(page, "phone")
+    keep(page, "static_phone")
     assert page.problems == []
     page.context.close()
 
@@ -234,11 +182,11 @@ def test_the_camera_is_followed(playwright, folder, tmp_path):
     frames = synth.film(7, seconds=4, fps=4, size=(320, 240))
     (tmp_path / "film.mjpeg").write_bytes(b"".join(images.encode_jpeg(image, 90) * 12 for image, _ in frames))
     browser = launch(playwright, *FAKE, f"--use-file-for-fake-video-capture={tmp_path / 'film.mjpeg'}")
-    page = opened(browser, (folder / "index.html").as_uri(), viewport={"width": 1200, "height": 850})
+    page = ready(browser, (folder / "index.html").as_uri(), viewport={"width": 1200, "height": 850})
     page.get_by_role("button", name="Use the camera").click()
     status(page, "The camera is on")
     page.locator(".face").first.wait_for()
-    keep(page, "camera")
+    keep(page, "static_camera")
     page.get_by_role("button", name="Stop the camera").click()
     status(page, "The camera is off")
     assert page.evaluate("document.getElementById('video').srcObject") is None
@@ -250,5 +198,3 @@ def test_the_policy_is_strict(folder):
     text = (folder / "index.html").read_text(encoding="utf-8")
     policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text)[1]
     assert "default-src 'none'" in policy and "connect-src 'none'" in policy and "unsafe-inline" not in policy
-    data = (folder / "model.js").read_text(encoding="utf-8").removeprefix("const ferlibData = ").rstrip(";\n")
-    assert json.loads(data)["model"]["classNames"][0] == "angry"

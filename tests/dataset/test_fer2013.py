@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ferlib.common import images, labels
 from ferlib.common.errors import BadInputError, DatasetError
-from ferlib.dataset.fer2013 import read_fer2013, read_split, write_fer2013
+from ferlib.dataset.fer2013 import read_fer2013, write_fer2013
 from tests.dataset.noise_sets import make, same
 
 RNG = np.random.default_rng(1)
@@ -178,9 +178,8 @@ def test_bad_files(tmp_path, case):
 
 def test_missing_files(tmp_path):
     for path in (tmp_path, tmp_path / "none.csv"):
-        for read in (read_fer2013, read_split):
-            with pytest.raises(DatasetError, match="cannot be read"):
-                read(path)
+        with pytest.raises(DatasetError, match="cannot be read"):
+            read_fer2013(path)
 
 
 @pytest.fixture(scope="module")
@@ -232,7 +231,7 @@ def test_every_number_is_read_as_python_reads_it(tmp_path):
     numbers = [str(value) for value in range(1100)]
     rows = [" ".join([number] * 2304) for number in numbers]
     path = write(tmp_path, "emotion,pixels\n" + "".join(f"3,{row}\n" for row in rows[:256]))
-    assert (read_split(path).pixels == np.arange(256)[:, None, None]).all()
+    assert (read_fer2013(path).pixels == np.arange(256)[:, None, None]).all()
     bad = "".join(f"3,{face(number)},Training\n" for number in numbers[250:])
     found = read_fer2013(write(tmp_path, HEADER + bad), skip_bad=True)
     assert found.pixels[:, 0, 0].tolist() == list(range(250, 256))

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ferlib.common.colours import colour_of, contrast, ink_on
+from ferlib.common.colours import colour_of, colours_of, contrast, ink_on
 from ferlib.common.errors import ImageError
 from ferlib.common.labels import REST, SEVEN
 from ferlib.live import overlay
@@ -174,6 +174,11 @@ def test_colours_differ_and_every_class_has_one():
     colours = [colour_of(name) for name in (*SEVEN, REST)]
     assert len(set(colours)) == len(colours)
     assert colour_of("a name of tomorrow") == colour_of("neutral")
+    own = colours_of(("happy", "高兴", "bored"))
+    assert own["happy"] == colour_of("happy") and len(set(own.values())) == 3
+    image = np.zeros((240, 320, 3), np.uint8)
+    drawn = overlay.draw_predictions(image, [face((100, 80, 90, 90), "bored", tuple(own))], bars=False)
+    assert tuple(drawn[120, 100]) == own["bored"]
 
 
 def test_the_box_edge_has_the_colour_of_the_emotion():

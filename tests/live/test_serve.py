@@ -4,6 +4,8 @@ import http.client
 import io
 import json
 import os
+import re
+import shutil
 import signal
 import socket
 import struct
@@ -30,14 +32,16 @@ from PIL import Image
 from ferlib import synth
 from ferlib.cli import cli
 from ferlib.common import images
-from ferlib.common.errors import BadInputError
+from ferlib.common.errors import BadInputError, BundleError
 from ferlib.common.labels import SEVEN
+from ferlib.common.paths import shipped_bundle
 from ferlib.detect.detector import load_cascade, load_detector
 from ferlib.detect.yunet import YuNet
 from ferlib.live.serve import reader
 from ferlib.live.serve.limits import Limits
 from ferlib.live.serve.server import Server, running_server
-from ferlib.model.recognise import Recognizer
+from ferlib.model.recognise import Recognizer, load
+from ferlib.train.page.writer import FORM_FILE, POLICY
 from tests.live.fakes import HappyModel
 from tests.tools import soak_server
 
@@ -143,6 +147,29 @@ def test_the_page_and_all_it_needs_come_from_here(url):
     for name, kind in (("page.css", "text/css"), ("page.js", "javascript")):
         assert f"static/{name}" in page.text
         assert kind in requests.get(f"{url}/static/{name}").headers["Content-Type"]
+
+
+def test_a_bundle_with_a_browser_form_is_offered_to_read_on_the_visitors_device(url, tmp_path):
+    assert "Read on this device" not in requests.get(url).text
+    assert requests.get(f"{url}/device").status_code == requests.get(f"{url}/model.js").status_code == 404
+    folder = shutil.copytree(shipped_bundle(), tmp_path / "mine")
+    recognizer = load(folder, HAAR)
+    with running_server(recognizer) as server:
+        assert 'href="device"' in requests.get(server.url).text
+        page = requests.get(f"{server.url}/device")
+        assert page.headers["Content-Security-Policy"].startswith(POLICY)
+        assert page.headers["X-Frame-Options"] == "DENY" and "http" not in page.text.replace("http-equiv", "")
+        for name in re.findall(r'<script src="([^"]+)"', page.text):
+            assert "javascript" in requests.get(f"{server.url}/{name}").headers["Content-Type"]
+        content = requests.get(f"{server.url}/model.js").text
+        graph = json.loads(content.removeprefix("const ferlibData = ").rstrip(";\n"))["network"]
+        assert graph == json.loads((folder / FORM_FILE).read_text())
+    (folder / FORM_FILE).write_text("{}")
+    with pytest.raises(BundleError, match="is not the file that was saved"), running_server(recognizer):
+        pass
+    (folder / FORM_FILE).unlink()
+    with running_server(recognizer) as server:
+        assert "Read on this device" not in requests.get(server.url).text
 
 
 def test_faces_over_the_limit_are_counted_not_read():

@@ -56,9 +56,20 @@ def test_no_face_is_an_empty_list_but_the_whole_picture_by_system_as_rules(recog
     assert whole.box == (0, 0, 160, 120) and whole.score is None
 
 
+def test_faces_are_also_read_mirrored_unless_one_view_is_asked_for(recognizer, photo):
+    single = replace(recognizer, tta="none")
+    assert recognizer.tta == "flip" and ferlib.load(detector=HAAR, tta="none").tta == "none"
+    face = recognizer.read(photo.image, "rgb")[0]
+    crop = images.face_input(images.crop_face(photo.image, face.box))
+    views = np.stack([crop, crop[:, ::-1]])
+    expected = recognizer.model.predict(views).mean(axis=0)
+    assert list(face.probabilities.values()) == pytest.approx(expected.tolist(), abs=1e-5)
+    assert single.read(photo.image, "rgb")[0].probabilities != face.probabilities
+
+
 def test_a_bundle_is_named_or_given_as_a_folder():
-    eight = ferlib.load("ferplus", HAAR, tta="flip")
-    assert len(eight.class_names) == 8 and eight.tta == "flip"
+    eight = ferlib.load("ferplus", HAAR, tta="three")
+    assert len(eight.class_names) == 8 and eight.tta == "three"
     folder = ferlib.load("models/fer2013", HAAR)
     assert folder.model.metadata["sha256"] == ferlib.load(detector=HAAR).model.metadata["sha256"]
 

@@ -1,6 +1,7 @@
 """The exported page, Python's side: networks in the browser's form, the folder, what is refused, the vendored files."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from click.testing import CliRunner
 
 from ferlib.cli import cli
 from ferlib.common.backend import import_keras
+from ferlib.common.colours import colours_of
 from ferlib.common.errors import BadInputError, BundleError
 from ferlib.common.labels import SEVEN
 from ferlib.model.bundle import load_bundle, save_bundle
@@ -17,7 +19,14 @@ from ferlib.model.metadata import file_hash, read_metadata
 from ferlib.train import networks
 from ferlib.train.page import writer
 from ferlib.train.page.graph import browser_graph, run_graph
-from ferlib.train.page.writer import DATA_FILE, FORM_FILE, STATIC, class_colours, export_page, write_page
+from ferlib.train.page.writer import (
+    DATA_FILE,
+    FORM_FILE,
+    PAGE_FILE,
+    STATIC,
+    export_page,
+    write_page,
+)
 
 keras = import_keras()
 FACES = (
@@ -99,7 +108,7 @@ def test_the_form_goes_into_the_bundle_and_needs_no_keras_then(folder, tmp_path,
     monkeypatch.setattr(writer, "load_bundle", lambda *_: pytest.fail("Keras is not needed"))
     export_page(folder, tmp_path / "page")
     export_page(folder, tmp_path / "page")  # an older page is replaced
-    assert {file.name for file in (tmp_path / "page").iterdir()} == {*writer.FILES, DATA_FILE}
+    assert {file.name for file in (tmp_path / "page").iterdir()} == {*writer.FILES, PAGE_FILE, DATA_FILE}
     (folder / FORM_FILE).write_text("{}")
     with pytest.raises(BundleError, match="is not the file that was saved"):
         export_page(folder, tmp_path / "page")
@@ -113,9 +122,12 @@ def test_the_command_writes_a_page_with_own_class_names_and_colours(original, tm
     write_page(tmp_path / "own", {"steps": []}, {"name": "n", "class_names": names, "metrics": "none yet"})
     text = (tmp_path / "own" / DATA_FILE).read_text(encoding="utf-8")
     content = json.loads(text.removeprefix("const ferlibData = ").rstrip(";\n"))
-    assert content["model"]["classNames"] == names and content["model"]["accuracy"] is None
-    assert content["model"]["colours"][2] == "#0173b2" and len(set(content["model"]["colours"])) == 4
-    assert len(class_colours([str(k) for k in range(30)])) == 30
+    assert content["network"] == {"steps": []}
+    page = (tmp_path / "own" / PAGE_FILE).read_text(encoding="utf-8")
+    model = json.loads(re.search("data-model='(.*)'", page)[1])
+    assert model["classNames"] == names and model["accuracy"] is None and page.count("</script>") == 5
+    assert model["colours"][2] == "#0173b2" and len(set(model["colours"])) == 4
+    assert len(colours_of([str(k) for k in range(30)])) == 30
 
 
 def test_what_is_refused_leaves_everything(original, tmp_path):

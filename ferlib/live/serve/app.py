@@ -1,7 +1,8 @@
-"""The Flask application: the page, `/upload` as system E answers it, `/api/predict` and `/healthz`."""
+"""The Flask application: the pages, `/upload` as system E answers it, `/api/predict` and `/healthz`."""
 
 import io
 from collections.abc import Mapping
+from pathlib import Path
 
 import flask
 from werkzeug.exceptions import HTTPException
@@ -9,7 +10,9 @@ from werkzeug.exceptions import HTTPException
 from ferlib.common.images import MAX_PIXELS
 from ferlib.live.serve.limits import SECURITY_HEADERS, RefusedError, body_too_large, check_site, error_body
 from ferlib.live.serve.reader import PictureReader, Result
+from ferlib.model.predictor import Predictor
 from ferlib.model.recognise import Face
+from ferlib.train.page.writer import DATA_FILE, FORM_FILE, POLICY, STATIC, data_script, read_form, render_page
 
 SYSTEM_E_NAMES = {"angry": "anger", "happy": "happiness", "sad": "sadness"}
 """System E's names where they are not FER2013's."""
@@ -34,7 +37,7 @@ def build_app(reader: PictureReader, loopback: bool = True) -> flask.Flask:
     Returns:
         The application.
     """
-    app = flask.Flask(__name__, static_folder="page", static_url_path="/static")
+    app = flask.Flask(__name__, static_folder=STATIC, static_url_path="/static")
     app.url_map.merge_slashes = False  # it would redirect to whatever Host says
     app.request_class = _InMemoryRequest
     app.json.sort_keys = False  # type: ignore[attr-defined]  # probabilities are in the model's order
@@ -48,15 +51,11 @@ def build_app(reader: PictureReader, loopback: bool = True) -> flask.Flask:
         if loopback:
             check_site(flask.request.headers)
 
-    @app.get("/")
-    def page() -> flask.Response:
-        return app.send_static_file("index.html")
-
     @app.get("/healthz")
     def health() -> dict:
         accepted = {"bytes": limits.bytes, "pixels": MAX_PIXELS}
-        names = list(reader.class_names)
-        return {"status": "ok", "model": reader.model_name, "classes": names, "limits": accepted}
+        name, classes = getattr(reader.model, "name", ""), list(reader.model.class_names)
+        return {"status": "ok", "model": name, "classes": classes, "limits": accepted}
 
     @app.post("/upload")
     def upload() -> dict:
@@ -79,8 +78,27 @@ def build_app(reader: PictureReader, loopback: bool = True) -> flask.Flask:
                 raise RefusedError(400, wrong)
             return _read_several(reader, [file.read() for file in files])
 
+    _add_pages(app, reader.model)
     _add_error_handlers(app, reader)
     return app
+
+
+def _add_pages(app: flask.Flask, model: Predictor) -> None:
+    """Add the page, and where the bundle has a browser form the one that reads on the visitor's device."""
+    metadata = {"name": getattr(model, "name", ""), "class_names": model.class_names}
+    metadata |= getattr(model, "metadata", {})
+    folder: Path | None = getattr(model, "folder", None)
+    graph = None
+    if folder and "page" in metadata.get("forms", {}) and (folder / FORM_FILE).is_file():
+        graph = read_form(folder, metadata)
+    page = render_page(metadata, on_device=False, static="static/", linked=graph is not None)
+    app.add_url_rule("/", "page", lambda: page)
+    if graph is None:
+        return
+    script, other = data_script(graph), render_page(metadata, static="static/", linked=True)
+    policy = {"Content-Security-Policy": f"{POLICY}; frame-ancestors 'none'"}
+    app.add_url_rule("/device", "device", lambda: flask.Response(other, headers=policy, mimetype="text/html"))
+    app.add_url_rule(f"/{DATA_FILE}", "model", lambda: flask.Response(script, mimetype="text/javascript"))
 
 
 def _add_error_handlers(app: flask.Flask, reader: PictureReader) -> None:
@@ -115,7 +133,8 @@ def _add_error_handlers(app: flask.Flask, reader: PictureReader) -> None:
 
     @app.after_request
     def add_security_headers(response: flask.Response) -> flask.Response:
-        response.headers.update(SECURITY_HEADERS)
+        for name, value in SECURITY_HEADERS.items():
+            response.headers.setdefault(name, value)
         return response
 
 

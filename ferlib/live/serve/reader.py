@@ -67,8 +67,7 @@ class PictureReader:
     """
 
     def __init__(self, recognizer: Recognizer, limits: Limits):
-        self.limits, self.class_names = limits, recognizer.class_names
-        self.model_name = getattr(recognizer.model, "name", "")
+        self.limits, self.model = limits, recognizer.model
         model = _SharedModel(recognizer.model, limits.faces)
         model.predict(np.zeros((1, *model.input_shape[:2]), np.uint8))  # compiles: not while somebody waits
         more = min(4, os.cpu_count() or 1) - 1 if isinstance(recognizer.detector, YuNet) else 0

@@ -21,7 +21,7 @@ import numpy as np
 import traitlets
 
 from ferlib.common import images, paths
-from ferlib.common.colours import colour_of, ink_on
+from ferlib.common.colours import colours_of, ink_on
 from ferlib.common.errors import BadInputError, FerlibError, check_choice
 from ferlib.detect.detector import Detector, load_detector
 from ferlib.detect.yunet import YuNet
@@ -122,7 +122,7 @@ class CameraCell(anywidget.AnyWidget):
         names, drawings = recognizer.class_names, Path(emoji.__file__).with_name("emoji_images")
         super().__init__(
             class_names=list(names),
-            colours={name: [f"rgb{colour_of(name)}", f"rgb{ink_on(colour_of(name))}"] for name in names},
+            colours={name: [f"rgb{rgb}", f"rgb{ink_on(rgb)}"] for name, rgb in colours_of(names).items()},
             emoji_pictures={n: (drawings / f"{n}.png").read_bytes() for n in names if n in emoji.NAMES},
             faces_folder=paths.shown(self._folder),
             saved=personal.count_faces(self._folder, names),

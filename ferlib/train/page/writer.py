@@ -1,37 +1,39 @@
-"""Write a bundle as a static page that reads expressions in the visitor's browser; nothing is sent anywhere.
+"""The page that reads expressions, in the visitor's browser or by a server; write it as a folder of files.
 
-The page is a folder of classic scripts with all data inside, so it works from a file as well as from any web server.
-A bundle may have its browser form ready, in `model.browser.json`; then a page is written without Keras.
+The folder has classic scripts with all data inside, so it works from a file as well as from any web server, and sends
+nothing anywhere. A bundle may have its browser form ready, in `model.browser.json`; then a page is written without
+Keras. `ferlib.live.serve` has the same page.
 """
 
 import base64
 import json
 import os
-from itertools import cycle
 from pathlib import Path
 
-import numpy as np
-
-from ferlib.common.colours import EMOTION_COLOURS
+from ferlib.common.colours import colours_of
 from ferlib.common.errors import BadInputError, BundleError, logger
 from ferlib.common.files import whole_folder, write_text
+from ferlib.common.html import render
 from ferlib.model.bundle import load_bundle
 from ferlib.model.metadata import check_file, file_hash, read_metadata, update_metadata
-from ferlib.train.export import check_faces
+from ferlib.train.export import check_faces, compare
 from ferlib.train.page.graph import browser_graph, run_graph
 
 FORM_FILE = "model.browser.json"
 """The browser form of a bundle's model, inside the bundle; its hash is in the metadata as `forms["page"]`."""
 
 STATIC = Path(__file__).parent / "static"
-FILES = ("index.html", "licences.txt", "page.css", "page.js", "reader.js", "runtime.js")
-DATA_FILE = "model.js"
+FILES = ("device.js", "licences.txt", "page.css", "page.js", "reader.js", "runtime.js")
+PAGE_FILE, DATA_FILE = "index.html", "model.js"
+
+POLICY = (
+    "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; worker-src blob:; style-src 'self'; img-src data:; "
+    "connect-src 'none'; base-uri 'none'; form-action 'none'"
+)
+"""The content security policy of a page that reads on the visitor's device: it can send nothing."""
 
 SIDE = 48
 """Side of a face in pixels; the page reads no other size."""
-
-SAME_ANSWER = 0.9
-"""The share of faces to which the browser form must give the same class as the model."""
 
 MOST_BYTES = 4_200_000
 """A larger page is written with a warning: it takes long to open on a phone."""
@@ -68,9 +70,7 @@ def export_page(
         )
     facts = metadata.get("forms", {}).get("page")
     if facts and not into_bundle:
-        remedy = f"make it with `ferlib export {folder} {folder} --format page`"
-        check_file(folder / FORM_FILE, facts["sha256"], remedy)
-        graph = json.loads((folder / FORM_FILE).read_text(encoding="utf-8"))
+        graph = read_form(folder, metadata)
     else:
         graph, facts = _convert(folder, check)
     if into_bundle:
@@ -87,6 +87,24 @@ def export_page(
     )
 
 
+def read_form(folder: Path, metadata: dict) -> dict:
+    """Read the browser form of a bundle.
+
+    Args:
+        folder: The bundle.
+        metadata: Its metadata, with the facts of the form.
+
+    Returns:
+        The model, as `browser_graph` makes it.
+
+    Raises:
+        BundleError: The file is missing, or is not the one that was saved with the metadata.
+    """
+    remedy = f"make it with `ferlib export {folder} {folder} --format page`"
+    check_file(folder / FORM_FILE, metadata["forms"]["page"]["sha256"], remedy)
+    return json.loads((folder / FORM_FILE).read_text(encoding="utf-8"))
+
+
 def write_page(out: str | os.PathLike, graph: dict, metadata: dict) -> None:
     """Write the folder of a page; an older folder of that name is replaced.
 
@@ -95,26 +113,11 @@ def write_page(out: str | os.PathLike, graph: dict, metadata: dict) -> None:
         graph: The model, as `browser_graph` makes it.
         metadata: Of the bundle: `name`, `class_names` and `metrics` are shown.
     """
-    metrics = metadata.get("metrics")
-    accuracy = {"share": metrics["accuracy"], "n": metrics["n"]} if isinstance(metrics, dict) else None
-    names = list(metadata["class_names"])
-    content = {
-        "model": {
-            "name": metadata.get("name", "model"),
-            "classNames": names,
-            "colours": class_colours(names),
-            "accuracy": accuracy,
-        },
-        "wasm": base64.b64encode((STATIC / "runtime.wasm").read_bytes()).decode(),
-        "finder": json.loads((STATIC / "yunet.json").read_text(encoding="utf-8")),
-        "network": graph,
-        "sample": base64.b64encode((STATIC / "sample.jpg").read_bytes()).decode(),
-    }
     with whole_folder(out) as part:
         for name in FILES:
             (part / name).write_bytes((STATIC / name).read_bytes())
-        text = json.dumps(content, separators=(",", ":"))
-        (part / DATA_FILE).write_text(f"const ferlibData = {text};\n", encoding="utf-8")
+        (part / PAGE_FILE).write_text(render_page(metadata), encoding="utf-8")
+        (part / DATA_FILE).write_text(data_script(graph), encoding="utf-8")
         size = sum(file.stat().st_size for file in part.iterdir())
     if size > MOST_BYTES:
         logger.warning(
@@ -122,19 +125,47 @@ def write_page(out: str | os.PathLike, graph: dict, metadata: dict) -> None:
         )
 
 
-def class_colours(class_names: list[str]) -> list[str]:
-    """Choose a colour for each class.
+def render_page(metadata: dict, on_device: bool = True, static: str = "", linked: bool = False) -> str:
+    """Fill in the page's HTML.
 
     Args:
-        class_names: The classes; other names than the known ones get the colours that are left.
+        metadata: Of the bundle: `name`, `class_names` and `metrics` are shown.
+        on_device: Whether pictures are read in the browser, or sent to the page's server.
+        static: Where the page's files are, relative to it: "" or a path with a slash at its end.
+        linked: Whether the server has both pages, so that each leads to the other.
 
     Returns:
-        "#rrggbb" per class.
+        The text of index.html.
     """
-    left = [colour for name, colour in EMOTION_COLOURS.items() if name not in class_names]
-    others = cycle(left or EMOTION_COLOURS.values())
-    chosen = [EMOTION_COLOURS[name] if name in EMOTION_COLOURS else next(others) for name in class_names]
-    return ["#{:02x}{:02x}{:02x}".format(*colour) for colour in chosen]
+    metrics = metadata.get("metrics")
+    names = list(metadata["class_names"])
+    model = {
+        "name": metadata.get("name", "model"),
+        "classNames": names,
+        "colours": ["#{:02x}{:02x}{:02x}".format(*colour) for colour in colours_of(names).values()],
+        "accuracy": {"share": metrics["accuracy"], "n": metrics["n"]} if isinstance(metrics, dict) else None,
+    }
+    return render(
+        "recognise.html", model=model, on_device=on_device, static=static, linked=linked, policy=POLICY
+    )
+
+
+def data_script(graph: dict) -> str:
+    """Write the script with what a page needs to read on the visitor's device.
+
+    Args:
+        graph: The model, as `browser_graph` makes it.
+
+    Returns:
+        The text of model.js.
+    """
+    content = {
+        "wasm": base64.b64encode((STATIC / "runtime.wasm").read_bytes()).decode(),
+        "finder": json.loads((STATIC / "yunet.json").read_text(encoding="utf-8")),
+        "network": graph,
+        "sample": base64.b64encode((STATIC / "sample.jpg").read_bytes()).decode(),
+    }
+    return f"const ferlibData = {json.dumps(content, separators=(',', ':'))};\n"
 
 
 def _check_target(out: Path) -> None:
@@ -143,23 +174,13 @@ def _check_target(out: Path) -> None:
     if (
         out.is_dir()
         and any(out.iterdir())
-        and not {"index.html", DATA_FILE, "reader.js"} <= {file.name for file in out.iterdir()}
+        and not {PAGE_FILE, DATA_FILE, "reader.js"} <= {file.name for file in out.iterdir()}
     ):
         raise BadInputError(f"{out} has other files than a page; name a folder that does not exist yet")
 
 
 def _convert(folder: Path, check: str | os.PathLike | None) -> tuple[dict, dict]:
-    bundle = load_bundle(folder)
+    bundle, faces = load_bundle(folder), check_faces(folder, check)
     graph = browser_graph(bundle.model)
-    checked = check_faces(folder, check)
-    faces = checked.pixels
-    wanted, answers = bundle.predict(faces), run_graph(graph, faces)
-    difference = float(np.abs(wanted - answers).max())
-    same = float((wanted.argmax(axis=1) == answers.argmax(axis=1)).mean())
-    if same < SAME_ANSWER or not np.isfinite(difference):
-        raise BundleError(
-            f"the browser form gives other answers than the model (same class for {same:.1%} of {len(faces)} faces, "
-            f"largest difference {difference:.2g}), so it is not written; use another format"
-        )
-    facts = {"largest_difference": difference, "same_answer": round(same, 5)}
-    return graph, facts | {"faces": len(faces), "source": checked.source}
+    facts = compare(bundle.predict(faces.pixels), run_graph(graph, faces.pixels), faces, "page")
+    return graph, facts | {"faces": len(faces.pixels), "source": faces.source}

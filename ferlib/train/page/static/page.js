@@ -1,70 +1,27 @@
-/* The page: a picture or camera frames go to the reader, in a worker where there can be one; boxes and bars come back. */
+/* The page: a picture or camera frames go to `source`, which reads them on this device (device.js) or asks the page's
+   server (server.js); boxes and bars come back. Nothing is kept. */
 "use strict";
 
 const CAMERA_WIDTH = 640;
 const SHOWN = 1600; // the longer side of a picture as it is shown
-const MOST_PIXELS = 50e6; // as in ferlib
 const SPEAK_EVERY = 2500; // ms between two announcements while the camera runs
 const SVG = "http://www.w3.org/2000/svg";
 const $ = (id) => document.getElementById(id);
 const stage = $("stage"), picture = $("picture"), video = $("video"), overlay = $("overlay");
-const { classNames, colours } = ferlibData.model;
+const { classNames, colours } = JSON.parse(document.body.dataset.model);
 
 let turn = 0; // rises with each new picture or camera start: answers to older ones are not shown
 let stream = null;
 let shown = null; // what the overlay shows: {faces, width, height, mirrored}
 let spokenAt = -Infinity; // when the camera's result was last announced
 
-// --- the reader ----------------------------------------------------------------------------------------------
+// --- reading -------------------------------------------------------------------------------------------------
 
-function bytesOf(base64) {
-  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0)).buffer;
-}
-
-// A worker made of the scripts' own text: a worker's file could not be loaded from file://.
-function inWorker({ wasm, finder, network }) {
-  return new Promise((done, failed) => {
-    const text = `${[ferlibRuntime, ferlibReader, ferlibWorker].join("\n")}\nferlibWorker();`;
-    const address = URL.createObjectURL(new Blob([text], { type: "text/javascript" }));
-    const worker = new Worker(address), waiting = new Map();
-    let count = 0;
-    const ask = (message, transfer = []) => new Promise((resolve, reject) => {
-      waiting.set(++count, { resolve, reject });
-      worker.postMessage({ ...message, id: count }, transfer);
-    });
-    worker.onmessage = ({ data: { id, answer, error } }) => {
-      const { resolve, reject } = waiting.get(id);
-      waiting.delete(id);
-      error === undefined ? resolve(answer) : reject(new Error(error));
-    };
-    worker.onerror = (event) => {
-      event.preventDefault();
-      const error = new Error(event.message || "the worker stopped");
-      for (const { reject } of waiting.values()) reject(error);
-      failed(error);
-    };
-    const read = (image) => ask({ picture: image }, [image.data.buffer]);
-    ask({ wasm: bytesOf(wasm), finder, network }).then(() => {
-      URL.revokeObjectURL(address);
-      done({ read, place: "worker" });
-    }, failed);
-  });
-}
-
-async function inPage({ wasm, finder, network }) {
-  const read = await ferlibReader(ferlibRuntime(), bytesOf(wasm), finder, network);
-  return { read: async (image) => (await pause(0), read(image)), place: "page" };
-}
-
-const reader = inWorker(ferlibData).catch(() => inPage(ferlibData)).catch((error) => {
-  throw new Error(`This browser cannot run the network (${error.message}). Try a current Firefox, Chrome, Edge or Safari.`);
-});
-
-/** Read a picture: {data: RGBA bytes, width, height}. The bytes may be gone afterwards. */
-async function read(image) {
-  const { faces, tensors } = await (await reader).read(image);
+/** Read a picture or a video's frame; its pixels are taken before this returns. */
+async function read(picture, width, height, ofCamera = false) {
+  const { faces, ...others } = await source.read(picture, width, height, ofCamera);
   return {
-    tensors, width: image.width, height: image.height,
+    width, height, ...others,
     faces: faces.map(({ box, score, probabilities }) => {
       const best = probabilities.indexOf(Math.max(...probabilities));
       return { box, score, probabilities, emotion: classNames[best], probability: probabilities[best] };
@@ -72,16 +29,16 @@ async function read(image) {
   };
 }
 
-// The pixels of a bitmap or a video, at its full size: the browser's own scaling would change the answers.
-const copy = document.createElement("canvas");
-function pixelsOf(source, width, height) {
-  if (copy.width !== width || copy.height !== height) Object.assign(copy, { width, height });
-  const brush = copy.getContext("2d", { willReadFrequently: true });
-  brush.fillStyle = "#fff"; // under transparent parts
-  brush.fillRect(0, 0, width, height);
-  brush.drawImage(source, 0, 0);
-  const { data } = brush.getImageData(0, 0, width, height);
-  return { data, width, height };
+// A copy of a picture or a video's frame, at most `longest` pixels wide and high, white where it is transparent.
+function drawn(picture, width, height, longest = Infinity, canvas = document.createElement("canvas")) {
+  const scale = Math.min(1, longest / Math.max(width, height));
+  canvas.width = Math.max(1, Math.round(width * scale));
+  canvas.height = Math.max(1, Math.round(height * scale));
+  const brush = canvas.getContext("2d", { willReadFrequently: true });
+  brush.fillStyle = "#fff";
+  brush.fillRect(0, 0, canvas.width, canvas.height);
+  brush.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return canvas;
 }
 
 async function open(file) { // turned as its EXIF says, its colours as they are stored
@@ -103,11 +60,11 @@ function announce(words, bad = false) {
 
 const percent = (p) => `${Math.round(100 * p)}\u00a0%`;
 
-function summary({ faces }) {
+function summary({ faces, left_out: more }) {
   if (!faces.length) return "No face found. A face works best from the front, in even light.";
   const named = faces.slice(0, 4).map((face) => `${face.emotion}, ${percent(face.probability)}`).join("; ");
   const count = faces.length === 1 ? "One face" : `${faces.length} faces`;
-  return `${count}: ${named}${faces.length > 4 ? " …" : "."}`;
+  return `${count}: ${named}${faces.length > 4 ? " …" : "."}${more ? ` ${more} more were not read.` : ""}`;
 }
 
 // --- a picture -----------------------------------------------------------------------------------------------
@@ -121,18 +78,13 @@ async function usePicture(file) {
   try {
     const bitmap = await open(file);
     const { width, height } = bitmap;
-    if (width * height > MOST_PIXELS) throw new Error(`${width}×${height} pixels are too many. Make the picture smaller.`);
     if (mine !== turn) return bitmap.close();
-    const image = pixelsOf(bitmap, width, height);
-    const scale = Math.min(1, SHOWN / Math.max(width, height));
-    picture.width = Math.max(1, Math.round(width * scale));
-    picture.height = Math.max(1, Math.round(height * scale));
-    picture.getContext("2d").drawImage(copy, 0, 0, picture.width, picture.height);
-    copy.width = copy.height = 1; // a large copy would stay in memory
+    const reading = read(bitmap, width, height);
+    drawn(bitmap, width, height, SHOWN, picture);
     bitmap.close();
     fit(picture, width, height);
     show(picture);
-    const answer = await read(image);
+    const answer = await reading;
     if (mine !== turn) return;
     present(answer, false);
     announce(summary(answer));
@@ -196,14 +148,14 @@ async function watch(mine, mirrored) {
       continue;
     }
     try {
-      const answer = await read(pixelsOf(video, video.videoWidth, video.videoHeight));
+      const answer = await read(video, video.videoWidth, video.videoHeight, true);
       if (mine !== turn) return;
       present(answer, mirrored);
       speak(answer);
       await pause(10);
     } catch (error) {
       if (mine !== turn) return;
-      announce(error.message, true);
+      if (!error.busy) announce(error.message, true);
       await pause(1000);
     }
   }
@@ -364,7 +316,10 @@ $("camera").addEventListener("click", () => {
   clear();
   announce("The camera is off.");
 });
-$("sample").addEventListener("click", () => usePicture(new File([bytesOf(ferlibData.sample)], "drawn faces", { type: "image/jpeg" })));
+$("sample").addEventListener("click", () => source.sample().then(
+  (data) => usePicture(new File([data], "drawn faces", { type: "image/jpeg" })),
+  (error) => announce(error.message, true),
+));
 $("emoji").addEventListener("change", drawOverlay);
 new ResizeObserver(drawOverlay).observe(stage);
 video.addEventListener("resize", () => {
@@ -398,13 +353,7 @@ document.addEventListener("paste", (event) => {
   else announce("There is no picture in the clipboard.", true);
 });
 
-const { name, accuracy } = ferlibData.model;
-$("model").textContent = `Model: ${name}. It knows ${classNames.join(", ")}.`;
-if (accuracy) {
-  $("accuracy").textContent = `It is often wrong: of ${accuracy.n} test faces it named ${percent(accuracy.share)} as people had. `
-    + "Faces unlike those it learned from are harder. The bars show how sure it was, not how right.";
-}
-reader.then(
+source.ready.then(
   () => turn || announce("Ready. No picture yet."),
   (error) => announce(error.message, true),
 );
