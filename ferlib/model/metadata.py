@@ -73,13 +73,22 @@ def read_metadata(folder: str | os.PathLike) -> dict:
             raise ValueError("class_names is not a list")
         labels.parse_classes(metadata["class_names"])
         height, width, channels = metadata["input_shape"]
-        sides = isinstance(height, int) and isinstance(width, int) and 1 <= min(height, width)
-        if not sides or max(height, width) > MAX_SIDE or channels != 1 or metadata.get("colour", "gray") != "gray":
-            raise ValueError(f"faces are gray (h, w, 1) of at most {MAX_SIDE} pixels, not {metadata['input_shape']}")
+        sides = isinstance(height, int) and isinstance(width, int) and min(height, width) >= 1
+        if (
+            not sides
+            or max(height, width) > MAX_SIDE
+            or channels != 1
+            or metadata.get("colour", "gray") != "gray"
+        ):
+            raise ValueError(
+                f"faces are gray (h, w, 1) of at most {MAX_SIDE} pixels, not {metadata['input_shape']}"
+            )
         if metadata["margin"] is not None and not 0 <= metadata["margin"] < 10:
             raise ValueError(f"the margin {metadata['margin']} is not a share of a box")
         forms = metadata.get("forms", {})
-        if not isinstance(metadata["sha256"], str) or not all(isinstance(form, dict) for form in forms.values()):
+        if not isinstance(metadata["sha256"], str) or not all(
+            isinstance(form, dict) for form in forms.values()
+        ):
             raise ValueError("sha256 is not text, or forms is not a table")
     metadata["metrics"] = _headlines(folder) or metadata["metrics"]
     return metadata

@@ -224,9 +224,7 @@ def build_model(architecture: Architecture, scaling: str = "0..255", max_weights
         if layer.kind == "InputLayer":
             outputs[layer.name] = x
         else:
-            outputs[layer.name] = apply_layer(
-                layer, taken, architecture.channels_first, max_weights
-            )
+            outputs[layer.name] = apply_layer(layer, taken, architecture.channels_first, max_weights)
     output = outputs[last.name]
     activation = "softmax" if last.kind == "Softmax" else last.config.get("activation", "linear")
     if len(output.shape) != 2 or output.shape[1] < 2 or activation not in ("softmax", "linear", "sigmoid"):

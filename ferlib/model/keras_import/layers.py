@@ -13,7 +13,14 @@ ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "s
 
 _TRAINING_ONLY = (
     *("SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"),
-    *("RandomFlip", "RandomRotation", "RandomZoom", "RandomTranslation", "RandomContrast", "RandomBrightness"),
+    *(
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomContrast",
+        "RandomBrightness",
+    ),
 )  # they do nothing at prediction
 _CLASSES = {"Convolution2D": "Conv2D", **dict.fromkeys(_TRAINING_ONLY, "Identity")}
 
@@ -76,9 +83,7 @@ class Layer:
     sources: tuple[str, ...]
 
 
-def apply_layer(
-    layer: Layer, inputs: Sequence[Any], channels_first: bool, max_weights: int = 2**31
-) -> Any:
+def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool, max_weights: int = 2**31) -> Any:
     """Apply a layer of a file to tensors.
 
     Args:

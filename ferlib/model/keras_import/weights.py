@@ -49,7 +49,10 @@ def read_weights(path: Path, layers: Sequence[Layer], model: Any, kernels: str |
         for number, layer in enumerate(weighted):
             datasets = stored[number][1] if number < len(stored) else []
             target = rebuilt[layer.name]
-            expected, found = [tuple(w.shape) for w in target.weights], [_shape(each, layer) for each in datasets]
+            expected, found = (
+                [tuple(w.shape) for w in target.weights],
+                [_shape(each, layer) for each in datasets],
+            )
             if expected != found:  # before anything is read: the shapes in a file may be of any size
                 raise BundleError(
                     f"{path.name} holds the weights of another network: layer {layer.name!r} ({layer.kind}) takes "
@@ -80,7 +83,9 @@ def kind_of(path: Path) -> str:
         start = file.read(256)
     if other := disguise(start):
         raise BundleError(f"{path.name} is {other}")
-    return "h5" if start.startswith(b"\x89HDF\r\n\x1a\n") else "keras" if start.startswith(b"PK\3\4") else "json"
+    return (
+        "h5" if start.startswith(b"\x89HDF\r\n\x1a\n") else "keras" if start.startswith(b"PK\3\4") else "json"
+    )
 
 
 def read_member(path: Path, name: str) -> bytes:
@@ -122,7 +127,9 @@ def open_h5(path: Path) -> Iterator[Any]:
     with reading(path.name, BundleError, "it is no HDF5 file that Keras wrote"), h5py.File(source) as file:
         link = file.visititems_links(lambda name, link: None if isinstance(link, h5py.HardLink) else name)
         if link is not None:
-            raise BundleError(f"{path.name}: {link!r} is a link, which Keras never writes; get the file itself")
+            raise BundleError(
+                f"{path.name}: {link!r} is a link, which Keras never writes; get the file itself"
+            )
         yield file
 
 
@@ -144,7 +151,9 @@ _Stored = list[tuple[str, list[Any]]]  # the name of each layer with its h5py da
 def _by_order(root: Any) -> _Stored:
     """Keras 1 and 2: attributes list layers and weights in their order."""
     names = _names(root, "layer_names")
-    found = [[_dataset(root[name], weight) for weight in _names(root[name], "weight_names")] for name in names]
+    found = [
+        [_dataset(root[name], weight) for weight in _names(root[name], "weight_names")] for name in names
+    ]
     return [stored for stored in zip(names, found, strict=True) if stored[1]]
 
 
