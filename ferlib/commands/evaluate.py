@@ -6,6 +6,7 @@ import click
 
 from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
+from ferlib.common.files import check_targets
 
 
 @click.command()
@@ -15,6 +16,7 @@ def leaderboard(folders: tuple[Path, ...], out: Path) -> None:
     """Compare the models in FOLDERS by the metrics*.json that `ferlib evaluate --json` left in them."""
     from ferlib.evaluate.leaderboard import build_leaderboard, to_markdown, write_leaderboard
 
+    check_targets(out, folder=True)
     table = build_leaderboard(folders)
     write_leaderboard(table, out)
     click.echo(to_markdown(table))
@@ -70,6 +72,7 @@ def evaluate(
 
     if pictures and not html_path:
         raise BadInputError("--pictures adds pictures to a page; name the page with --html")
+    check_targets(json_path, html_path)
     if flip is not None:
         tta = "flip" if flip else "none"
     dataset, counts = read_labelled(data, votes, labels, None)
