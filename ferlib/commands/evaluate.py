@@ -7,6 +7,7 @@ import click
 from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
 from ferlib.common.errors import BadInputError
 from ferlib.common.extras import require_extras
+from ferlib.common.files import check_targets
 
 
 @click.command()
@@ -17,6 +18,7 @@ def leaderboard(folders: tuple[Path, ...], out: Path) -> None:
     require_extras("plots")
     from ferlib.evaluate.leaderboard import build_leaderboard, to_markdown, write_leaderboard
 
+    check_targets(out, folder=True)
     table = build_leaderboard(folders)
     write_leaderboard(table, out)
     click.echo(to_markdown(table))
@@ -73,6 +75,7 @@ def evaluate(
     require_extras("train", *(["plots"] if html_path else []))
     if pictures and not html_path:
         raise BadInputError("--pictures adds pictures to a page; name the page with --html")
+    check_targets(json_path, html_path)
     if flip is not None:
         tta = "flip" if flip else "none"
     dataset, counts = read_labelled(data, votes, labels, None)

@@ -146,12 +146,16 @@ def teach(
 def import_(
     source: Path, out: Path, classes: str, scaling: str, weights: Path | None, kernels: str | None
 ) -> None:
-    """Make the bundle OUT of SOURCE: a whole-model .h5 or an architecture JSON of Keras 1, 2 or 3."""
+    """Make the bundle OUT of SOURCE: a .keras, a whole-model .h5 or an architecture JSON of Keras 1, 2 or 3."""
     from ferlib.common.labels import parse_classes
     from ferlib.model.keras_import.architecture import import_model
 
     require_extras("train")
     click.echo(f"bundle: {import_model(source, out, parse_classes(classes), scaling, weights, kernels)}")
+    click.echo(
+        f"check it on a few labelled faces (ferlib evaluate --model {out} --data …): a wrong order of --classes "
+        "or a wrong --scaling shows only there"
+    )
 
 
 @click.command()

@@ -6,7 +6,8 @@ logger "ferlib": one line each, many of a kind in one line. The command line pri
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 logger = logging.getLogger("ferlib")
 
@@ -91,3 +92,29 @@ def warn_each(lines: Sequence[str], most: int = 10) -> None:
         logger.warning("%s", " ".join(printable.split()))
     if len(lines) > most:
         logger.warning("… and %d more like these", len(lines) - most)
+
+
+@contextmanager
+def reading(what: object, kind: type[BadInputError], remedy: str) -> Iterator[None]:
+    """Turn whatever reading a damaged file raises into one error that names the file.
+
+    Libraries raise almost anything for the files of strangers: RecursionError, MemoryError, IndexError …
+
+    Args:
+        what: The file, for the message.
+        kind: The error to raise.
+        remedy: What to do, for the message.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BadInputError: Of the given kind; errors of the family pass as they are.
+    """
+    try:
+        yield
+    except FerlibError:
+        raise
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise kind(f"{what} cannot be read ({type(error).__name__}: {reason}); {remedy}") from error

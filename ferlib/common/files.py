@@ -1,13 +1,18 @@
 """Complete files and folders or none: written to a temporary place and renamed."""
 
+import json
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
-from ferlib.common.errors import BadInputError
+from filelock import FileLock, Timeout
+
+from ferlib.common.errors import BadInputError, reading
 
 
 @contextmanager
@@ -83,6 +88,103 @@ def write_text(path: str | os.PathLike, text: str) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def read_json(path: str | os.PathLike, kind: type[BadInputError] = BadInputError) -> Any:
+    """Read a JSON file.
+
+    Args:
+        path: The file.
+        kind: The error to raise.
+
+    Returns:
+        Its content.
+
+    Raises:
+        BadInputError: Of the given kind: the file is missing, is not JSON, or is nested too deeply.
+    """
+    with reading(path, kind, "restore it"):
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def disguise(start: bytes) -> str:
+    """Say what was downloaded in place of a file.
+
+    Args:
+        start: The first bytes of the file.
+
+    Returns:
+        A web page or a Git LFS pointer in words, with the remedy; "" for neither.
+    """
+    if start.startswith(b"version https://git-lfs"):
+        return "a Git LFS pointer: fetch the file itself with `git lfs pull`"
+    if start.lstrip().lower().startswith((b"<!doctype html", b"<html")):
+        return "a web page: download the file itself"
+    return ""
+
+
+def check_targets(*paths: str | os.PathLike | None, folder: bool = False) -> None:
+    """Check that files can be written, before the work whose results they take.
+
+    Args:
+        *paths: The files; None for one that is not asked for.
+        folder: Whether they are folders that files are written into.
+
+    Raises:
+        BadInputError: A file is a folder or the other way round, is in no folder that can be made, or two are one.
+    """
+    given = [Path(path) for path in paths if path is not None]
+    for number, path in enumerate(given):
+        if path.resolve() in [other.resolve() for other in given[:number]]:
+            raise BadInputError(f"{path}: named for two results; give each a file of its own")
+        if path.is_dir() and not folder:
+            raise BadInputError(f"{path}: a folder; name a file in it")
+        if folder and path.exists() and not path.is_dir():
+            raise BadInputError(f"{path}: a file; name a folder")
+        place = path if folder else path.parent
+        place = next(each for each in (place, *place.absolute().parents) if each.exists())
+        with named_errors(path, place), tempfile.TemporaryFile(dir=place):
+            pass
+
+
+@contextmanager
+def lock_folder(folder: str | os.PathLike, work: str, name: str = ".lock") -> Iterator[None]:
+    """Keep others out of a folder while the block runs.
+
+    The system frees the lock of a process that has ended, however it ended, so the file need not be removed.
+
+    Args:
+        folder: The folder; it is made where it is missing.
+        work: What runs in it, for the message: "crawl", "training run".
+        name: The name of the lock file.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        BadInputError: Another process holds the lock; the message names it.
+    """
+    path = Path(folder) / name
+    with named_errors(Path(folder), path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            process = ""
+            with suppress(OSError, ValueError):
+                process = f" (process {int(path.read_text())})"
+            raise BadInputError(
+                f"another {work}{process} is running in {str(folder)!r}; wait until it ends, or name another folder"
+            ) from error
+    try:
+        with suppress(OSError):  # Windows does not let others read a locked file
+            path.write_text(str(os.getpid()))
+        yield
+    finally:
+        with suppress(OSError):  # Windows keeps an open file, and filelock removes it there
+            path.unlink()
+        lock.release()
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from PIL import Image, ImageFile, UnidentifiedImageError
 
 from ferlib.common.boxes import clamp_box, grow_box
 from ferlib.common.errors import BadInputError, ImageError, ImageFormatError, ImageLimitError, logger
-from ferlib.common.files import whole
+from ferlib.common.files import disguise, whole
 
 SUFFIX_OF = {
     **{
@@ -58,7 +58,7 @@ _PIXELS_OF_FORMAT = {
     "HEIF": 25_000_000,
     "TIFF": 40_000_000,
     "progressive JPEG": 30_000_000,
-    "more than 8 bits per channel": 25_000_000,
+    "more than 8 bits per channel": 18_000_000,
 }
 """Lower limits where decoding takes longer: up to 8 MB of any format take at most 2 s of CPU and 400 MB of memory."""
 MAX_TILES = 40_000
@@ -172,7 +172,6 @@ _KINDS = (
     (b"%PDF", "PDF"),
     (b"8BPS", "Photoshop"),
     (b"\x1aE\xdf\xa3", "a Matroska or WebM video"),
-    (b"version https://git-lfs", "a Git LFS pointer: fetch the file itself with `git lfs pull`"),
 )
 
 
@@ -187,7 +186,8 @@ def _describe(data: bytes) -> str:
         return "broken HEIC" if _register_heic() else _HEIC
     if data[4:8] == b"ftyp" or (data[:4] == b"RIFF" and data[8:12] == b"AVI "):
         return "a video, not a picture"
-    kind = next((what for magic, what in _KINDS if data.startswith(magic)), "no known picture format")
+    named = (what for magic, what in _KINDS if data.startswith(magic))
+    kind = disguise(data) or next(named, "no known picture format")
     return f"{kind}; read are {', '.join(FORMATS)}"
 
 

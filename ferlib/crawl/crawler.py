@@ -5,16 +5,15 @@ import sys
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 
 import pandas as pd
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from ferlib.common.errors import BadInputError, CrawlError, check_choice, logger
-from ferlib.common.files import named_errors
+from ferlib.common.files import lock_folder, named_errors
 from ferlib.crawl.engine import Engine
 from ferlib.crawl.http import Downloader
 from ferlib.crawl.manifest import open_manifest, read_manifest, write_lines
@@ -57,42 +56,6 @@ def _progress_bar(total: int, quiet: bool) -> tqdm:
 
 
 LOCK = ".crawl.lock"
-
-
-@contextmanager
-def lock_folder(folder: Path) -> Iterator[None]:
-    """Keep other crawls out of a folder while the block runs.
-
-    The system frees the lock of a process that has ended, however it ended, so the file need not be removed.
-
-    Args:
-        folder: The folder of the pictures.
-
-    Yields:
-        Nothing.
-
-    Raises:
-        CrawlError: Another crawl holds the lock; the message names its process.
-    """
-    path = folder / LOCK
-    lock = FileLock(path, timeout=0)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        process = ""
-        with suppress(OSError, ValueError):
-            process = f" (process {int(path.read_text())})"
-        raise CrawlError(
-            f"another crawl{process} is running in {str(folder)!r}; wait until it ends, or take another folder"
-        ) from error
-    try:
-        with suppress(OSError):  # Windows does not let others read a locked file
-            path.write_text(str(os.getpid()))
-        yield
-    finally:
-        with suppress(OSError):  # Windows keeps an open file, and filelock removes it there
-            path.unlink()
-        lock.release()
 
 
 SOURCES = ("local", "baidu", "baidu-list", "commons", "openverse", "list", "folder")
@@ -178,8 +141,9 @@ def collect_pictures(
         The manifest, as `read_manifest` gives it.
 
     Raises:
-        BadInputError: The keyword is empty, `count` is less than 1, or the folder cannot be written.
-        CrawlError: The source does not answer, the folder's manifest is broken, or another crawl is running
+        BadInputError: The keyword is empty, `count` is less than 1, the folder cannot be written, or another crawl is
+            running in it.
+        CrawlError: The source does not answer, or the folder's manifest is broken
             in the folder.
 
     Example:
@@ -200,7 +164,7 @@ def _collect(
     source: Source, keyword: str, count: int, folder: Path, settings: CrawlSettings, quiet: bool
 ) -> pd.DataFrame:
     """With arguments that are checked."""
-    with warnings.catch_warnings(), lock_folder(folder), Downloader(settings) as downloader:
+    with warnings.catch_warnings(), lock_folder(folder, "crawl", LOCK), Downloader(settings) as downloader:
         # about damaged files, which are expected here; set before the threads start, which all share it
         warnings.filterwarnings("ignore", module="PIL")
         previous = PreviousRuns(folder, source.name, keyword, settings.retry_rejected)

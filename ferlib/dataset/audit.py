@@ -96,10 +96,8 @@ class Audit:
         Returns:
             bool (n,).
         """
-        rows = np.zeros(len(self.dataset), bool)
-        for group in self.conflicts:
-            rows[group] = True
-        return rows & (self.dataset.usage == USAGES[0])
+        rows = np.concatenate([np.empty(0, np.int64), *self.conflicts])
+        return np.isin(np.arange(len(self.dataset)), rows) & (self.dataset.usage == USAGES[0])
 
 
 def audit_dataset(dataset: Dataset) -> Audit:

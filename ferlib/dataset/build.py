@@ -23,13 +23,24 @@ from ferlib.common.labels import SEVEN, emotions_of, label_of
 from ferlib.dataset.classes import choose_classes, own_classes, rename_classes
 from ferlib.dataset.csv_source import CSV_NAMES
 from ferlib.dataset.fer2013 import classes_beside, read_fer2013, read_rows, write_fer2013
-from ferlib.dataset.folders import PARTS, read_folders
-from ferlib.dataset.splits import SIDE, USAGES, Dataset, check_classes, held_out, join, leave_out, split
+from ferlib.dataset.folders import read_folders
+from ferlib.dataset.splits import (
+    PARTS,
+    SIDE,
+    USAGES,
+    Dataset,
+    check_classes,
+    held_out,
+    join,
+    leave_out,
+    split,
+)
 
 DRAWN_SIZE = 96
 """Width and height of a drawn picture in pixels; its face is about 63 wide, so that 48 still shrinks it."""
 
 _JITTER = 0.06
+_WRITTEN = re.compile(r"(train|val|test)(\.csv|/[^/]+/[0-9]{5,}\.png)")  # what `write_splits` writes
 
 
 def read_data(path: str | os.PathLike, skip_bad: bool = False, as_is: bool = False) -> Dataset:
@@ -202,13 +213,16 @@ def write_splits(dataset: Dataset, folder: str | os.PathLike) -> None:
 
     A picture's number is its row in that CSV, from 0. PNG keeps every pixel; with JPEG, a network trained
     from the folders would see other faces than one trained from the CSV. A part without faces leaves no
-    file.
+    file. Such files of an earlier data set in the folder are removed.
 
     Args:
         dataset: The faces.
         folder: The folder to write to; made where it is missing.
     """
     folder = Path(folder)
+    for path in (*folder.glob("*.csv"), *folder.glob("*/*/*.png")):
+        if _WRITTEN.fullmatch(path.relative_to(folder).as_posix()):
+            path.unlink()
     for usage, (name, *_) in PARTS.items():
         part = dataset.part(usage)
         if not len(part):
@@ -252,12 +266,10 @@ def write_dataset(dataset: Dataset, folder: str | os.PathLike) -> None:
 
 def _keep_others(old: Path, new: Path) -> None:
     """Take over the files of a folder that `write_dataset` did not write."""
-    written = {"emotion_file.csv", "classes.json", *(f"{name}.csv" for name, *_ in PARTS.values())}
     for path in sorted(old.rglob("*")):
         place = path.relative_to(old)
-        ours = place.as_posix() in written or re.fullmatch(
-            r"(train|val|test)/[^/]+/[0-9]{5}\.png", place.as_posix()
-        )
+        name = place.as_posix()
+        ours = name in ("emotion_file.csv", "classes.json") or _WRITTEN.fullmatch(name)
         if ours or (path.is_dir() and not path.is_symlink()):
             continue
         (new / place).parent.mkdir(parents=True, exist_ok=True)
@@ -309,14 +321,13 @@ def build_dataset(
     Returns:
         The faces with their usage.
     """
-    names = names or {}
     if data:
         found, has_usage = _read_data(Path(data), True, as_is)
-        built = choose_classes(rename_classes(found, names), class_names)
+        built = choose_classes(rename_classes(found, names or {}), class_names)
         return _with_parts(built, has_usage, find_csv(data) is not None, seed)
     sets = []
     if faces_folder is not None:
-        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names)
+        found = rename_classes(from_faces(faces_folder, None, skip_bad=True), names or {})
         sets.append(choose_classes(found, class_names))
         class_names = class_names or found.class_names
     class_names = class_names or SEVEN
@@ -338,9 +349,11 @@ def _with_parts(dataset: Dataset, has_usage: bool, is_csv: bool, seed: int) -> D
         check_classes(dataset, 1)
         return dataset
     tested = private in present
+    lacking, what = "parts", "it was split"
     try:
         check_classes(dataset, 1 if tested else len(USAGES))
         if tested:
+            lacking, what = "validation part", "a validation part was split off Training"
             rows, usage = np.flatnonzero(dataset.usage == training), dataset.usage.copy()
             usage[rows[held_out(dataset.select(rows), 1 / 8, seed)]] = public
             built = dataset.with_usage(usage)
@@ -352,9 +365,6 @@ def _with_parts(dataset: Dataset, has_usage: bool, is_csv: bool, seed: int) -> D
         check_classes(dataset, 1)
         logger.warning("not split: %s", error)
         return dataset
-    lacking, what = "parts", "it was split"
-    if tested:
-        lacking, what = "validation part", "a validation part was split off Training"
     counts = ", ".join(f"{int((built.usage == usage).sum())} {usage}" for usage in USAGES)
     logger.warning(
         "the data has no %s: %s by class and by groups of copies (seed %d): %s", lacking, what, seed, counts

@@ -84,9 +84,8 @@ def rename_classes(dataset: Dataset, names: Mapping[str, str]) -> Dataset:
     if not names:
         return dataset
     wanted = {class_key(old).casefold(): new for old, new in names.items()}
-    unused = [
-        old for old in names if class_key(old).casefold() not in {n.casefold() for n in dataset.class_names}
-    ]
+    present = {name.casefold() for name in dataset.class_names}
+    unused = [old for old in names if class_key(old).casefold() not in present]
     if unused:
         logger.warning(
             "no class is called %s; the data has %s", ", ".join(unused), ", ".join(dataset.class_names)

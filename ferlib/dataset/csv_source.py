@@ -7,6 +7,7 @@ and what an archive unpacks to is limited.
 import gzip
 import io
 import os
+import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -25,6 +26,14 @@ MAX_LINE = 1 << 20
 MAX_UNPACKED = 2_000_000_000
 """Bytes that an archive or a gzip file may unpack to; FER2013 has 301,072,766."""
 
+_MAX_FILES = 500_000  # in a tar archive; tarfile keeps about 1 kB for each in memory
+
+_DAMAGED = {
+    zipfile.BadZipFile: "zip archive",
+    NotImplementedError: "zip archive",
+    tarfile.ReadError: "tar archive",
+    RecursionError: "tar archive",
+}
 _KINDS = (
     (b"7z\xbc\xaf", "a 7z archive: unpack it first"),
     (b"Rar!", "a RAR archive: unpack it first"),
@@ -38,12 +47,11 @@ _KINDS = (
 )
 
 
-def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
+def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
     """Read the lines of a CSV that are not empty.
 
     Args:
         path: A CSV, gzipped or not, or a .zip, .tar or .tar.gz with one in it; decided by the content.
-        quiet: Do not log how the file is read.
 
     Yields:
         (number of the line from 1, its bytes in UTF-8).
@@ -55,7 +63,7 @@ def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
     try:
         with ExitStack() as stack, path.open("rb") as raw:
             before = os.fstat(raw.fileno())
-            source = _decode(_unpack(path, raw, stack, quiet), path, quiet)
+            source = _decode(_unpack(path, raw, stack), path)
             while line := source(MAX_LINE):
                 if len(line) >= MAX_LINE:
                     raise DatasetError(
@@ -72,8 +80,8 @@ def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
                 raise DatasetError(
                     f"{path.name}: changed while it was read; let its writer end, then read it again"
                 )
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, NotImplementedError) as error:
-        what = "zip archive" if isinstance(error, (zipfile.BadZipFile, NotImplementedError)) else "gzip file"
+    except (*_DAMAGED, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        what = _DAMAGED.get(type(error), "gzip file")
         raise DatasetError(
             f"{path.name}: the {what} is cut off or damaged in line {number} ({str(error)[:100]}); get it again"
         ) from error
@@ -85,20 +93,18 @@ def read_lines(path: Path, quiet: bool = False) -> Iterator[tuple[int, bytes]]:
         raise DatasetError(f"{path}: cannot be read ({getattr(error, 'strerror', None) or error})") from error
 
 
-def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack, quiet: bool) -> io.BufferedReader:
+def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack) -> io.BufferedReader:
     """The CSV's bytes, out of what it is packed in."""
     start = raw.read(16)
     raw.seek(0)
     if start.startswith(b"PK\x03\x04") or start.startswith(b"PK\x05\x06"):
-        return io.BufferedReader(_zip_member(path, stack.enter_context(zipfile.ZipFile(raw)), quiet))
-    stream = _gunzip(raw)
+        return io.BufferedReader(_zip_member(path, stack.enter_context(zipfile.ZipFile(raw))))
+    packed = start.startswith(b"\x1f\x8b")
+    stream = _Stream(gzip.GzipFile(fileobj=raw) if packed else raw)
     head = stream.peek(512)
     if head[257:262] == b"ustar":
-        chosen = _choose(path, [name for name, _ in _tar_members(path, stream)], quiet)
-        raw.seek(0)
-        stream = _gunzip(raw)
-        size = next(size for name, size in _tar_members(path, stream) if name == chosen)
-        return io.BufferedReader(_Part(stream, size))
+        archive = stack.enter_context(tarfile.TarFile(fileobj=stream))
+        return _tar_member(path, archive, stream)
     low = head[:32].lstrip().lower()
     for magic, what in _KINDS:
         if head.startswith(magic) or low.startswith(magic):
@@ -106,56 +112,36 @@ def _unpack(path: Path, raw: io.BufferedReader, stack: ExitStack, quiet: bool) -
     return stream
 
 
-def _gunzip(raw: io.BufferedReader) -> io.BufferedReader:
-    packed = raw.peek(2)[:2] == b"\x1f\x8b"
-    return io.BufferedReader(gzip.GzipFile(fileobj=raw)) if packed else raw
+class _Stream(io.BufferedReader):
+    """A stream that refuses long reads: tarfile reads a header of any length into memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= MAX_LINE:
+            raise tarfile.ReadError(f"a header of {size} bytes")
+        return super().read(size)
 
 
-class _Part(io.RawIOBase):
-    """The next bytes of a stream, as a stream of its own."""
-
-    def __init__(self, stream: io.BufferedReader, size: int) -> None:
-        self._stream, self._left = stream, size
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
-        data = self._stream.read(min(len(buffer), self._left))
-        if not data and self._left:
-            raise EOFError("the archive ends early")
-        buffer[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
-
-
-def _tar_members(path: Path, stream: io.BufferedReader) -> Iterator[tuple[str, int]]:
-    """(name, size) of each file of a tar archive; the stream is then at the first byte of that file.
-
-    Python's tarfile reads a header of any length into memory; here headers have 512 bytes.
-    """
-    read = 0
-    while len(header := stream.read(512)) == 512 and header[257:262] == b"ustar":
-        digits = header[124:136].strip(b"\0 ")
-        if not digits.isdigit() or any(digit > ord("7") for digit in digits):
-            raise DatasetError(f"{path.name}: a damaged header in the tar archive; get it again")
-        size = int(digits, 8)
-        read += size
-        if read > MAX_UNPACKED:
-            raise DatasetError(f"{path.name}: unpacks to more than {MAX_UNPACKED:,} bytes; unpack it by hand")
-        if header[156:157] in (b"0", b"\0"):
-            yield header[:100].rstrip(b"\0").decode(errors="replace"), size
-        left = size + -size % 512
-        while left:
-            data = stream.read(min(left, 1 << 16))
-            if not data:
-                raise EOFError("the archive ends early")
-            left -= len(data)
+def _tar_member(path: Path, archive: tarfile.TarFile, stream: io.BufferedReader) -> io.BufferedReader:
+    members: dict[str, tarfile.TarInfo] = {}
+    total = 0
+    for member in archive:
+        total += tarfile.BLOCKSIZE + member.size
+        if member.size < 0:
+            raise tarfile.ReadError("a size below 0")
+        if total > MAX_UNPACKED or len(members) >= _MAX_FILES:
+            what = f"unpacks to more than {MAX_UNPACKED:,} bytes or {_MAX_FILES:,} files"
+            raise DatasetError(f"{path.name}: {what}; unpack it by hand")
+        if member.isreg():
+            members.setdefault(member.name, member)
+    stream.seek(archive.offset)
+    if stream.read(tarfile.BLOCKSIZE).strip(b"\0"):  # tarfile takes it as the end
+        raise tarfile.ReadError("a damaged header")
+    return archive.extractfile(members[_choose(path, list(members))])  # type: ignore[return-value]
 
 
-def _zip_member(path: Path, archive: zipfile.ZipFile, quiet: bool) -> zipfile.ZipExtFile:
+def _zip_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipExtFile:
     sizes = {member.filename: member for member in archive.infolist() if not member.is_dir()}
-    member = sizes[_choose(path, list(sizes), quiet)]
+    member = sizes[_choose(path, list(sizes))]
     if member.flag_bits & 1:
         raise DatasetError(f"{path.name}: it is protected by a password; unpack it first")
     if member.file_size > MAX_UNPACKED:
@@ -163,15 +149,14 @@ def _zip_member(path: Path, archive: zipfile.ZipFile, quiet: bool) -> zipfile.Zi
     return archive.open(member)  # type: ignore[return-value]
 
 
-def _choose(path: Path, members: Sequence[str], quiet: bool) -> str:
+def _choose(path: Path, members: Sequence[str]) -> str:
     """The CSV of faces among the files of an archive."""
     tables = [name for name in members if name.lower().endswith(".csv") and not name.startswith("__MACOSX")]
     for wanted in (*CSV_NAMES, "train.csv", None):
         named = [name for name in tables if name.rpartition("/")[2].lower() == wanted]
         found = named or (tables if wanted is None and len(tables) == 1 else [])
         if found:
-            if not quiet:
-                logger.warning("%s: %s in it is read", path.name, found[0])
+            logger.warning("%s: %s in it is read", path.name, found[0])
             return found[0]
     if tables:
         raise DatasetError(
@@ -186,7 +171,7 @@ def _choose(path: Path, members: Sequence[str], quiet: bool) -> str:
     raise DatasetError(f"{path.name}: an archive with {what}")
 
 
-def _decode(stream: io.BufferedReader, path: Path, quiet: bool) -> Callable[[int], bytes]:
+def _decode(stream: io.BufferedReader, path: Path) -> Callable[[int], bytes]:
     """A function that reads a line of at most so many characters as UTF-8."""
     start = stream.peek(64)[:64]
     encoding = None
@@ -198,7 +183,6 @@ def _decode(stream: io.BufferedReader, path: Path, quiet: bool) -> Callable[[int
         encoding = "utf-16-be"
     if encoding is None:
         return stream.readline
-    if not quiet:
-        logger.warning("%s: read as UTF-16 text", path.name)
+    logger.warning("%s: read as UTF-16 text", path.name)
     text = io.TextIOWrapper(stream, encoding=encoding, newline="\n")
     return lambda limit: text.readline(limit).encode()

@@ -10,23 +10,13 @@ import numpy as np
 from ferlib.common.errors import logger
 from ferlib.common.labels import SEVEN, class_key
 from ferlib.dataset.classes import own_classes
-from ferlib.dataset.splits import PIXELS, SIDE, USAGES
+from ferlib.dataset.splits import PIXELS, SIDE
 
 EXCEL_CELL = 32_767
 """Characters that a cell of Excel can have: it cuts off what is longer."""
 
 LIST = "pixels in brackets are read as a list"
 DECIMAL = "pixels with a decimal point are read as whole numbers"
-
-SPELLINGS = {
-    **{usage.lower(): usage for usage in USAGES},
-    "train": USAGES[0],
-    "val": USAGES[1],
-    "valid": USAGES[1],
-    "validation": USAGES[1],
-    "test": USAGES[2],
-}
-"""Values of the column Usage that are understood, in lower case."""
 
 
 def parse_pixels(fields: list[str]) -> np.ndarray | None:

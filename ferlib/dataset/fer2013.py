@@ -27,8 +27,8 @@ from ferlib.common.errors import DatasetError, LabelError, logger
 from ferlib.common.files import whole
 from ferlib.common.labels import parse_classes
 from ferlib.dataset.csv_source import read_lines
-from ferlib.dataset.csv_values import SPELLINGS, parse_column, parse_labels, short
-from ferlib.dataset.splits import SIDE, USAGES, Dataset, leave_out
+from ferlib.dataset.csv_values import parse_column, parse_labels, short
+from ferlib.dataset.splits import SIDE, SPELLINGS, USAGES, Dataset, leave_out
 
 _BATCH_ROWS = 128  # fewer rows cost more calls of pandas, more rows do not fit into a core's cache
 

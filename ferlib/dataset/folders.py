@@ -21,16 +21,9 @@ from ferlib.common import images
 from ferlib.common.errors import DatasetError, ImageError, logger
 from ferlib.common.labels import SEVEN, alphabetical, parse_classes
 from ferlib.dataset.classes import check_spelling, own_classes
-from ferlib.dataset.layouts import AFFECTNET, RAF_DB, Picture, by_file_name, is_raf_db, read_listed
+from ferlib.dataset.layouts import NUMBERS, Picture, by_file_name, published_numbers, read_listed
 from ferlib.dataset.photographs import FaceReader
-from ferlib.dataset.splits import USAGES, Dataset, leave_out
-
-PARTS = {
-    "Training": ("train", "training"),
-    "PublicTest": ("val", "valid", "validation", "publictest"),
-    "PrivateTest": ("test", "privatetest"),
-}
-"""Folder names of each usage, in lower case; the first is the one that `write_splits` writes."""
+from ferlib.dataset.splits import SPELLINGS, USAGES, Dataset, leave_out
 
 COUNTS = (3995, 436, 4097, 7215, 4830, 3171, 4965)
 """FER2013's Training faces per class, in its own order."""
@@ -114,7 +107,7 @@ def _root(folder: Path) -> Path:
     inner = folder
     for _ in range(3):
         inside = _subfolders(inner)
-        if any(_usage_of(part) for part in inside):
+        if any(map(_usage_of, inside)):
             return inner
         if len(inside) != 1:
             return folder
@@ -123,7 +116,7 @@ def _root(folder: Path) -> Path:
 
 
 def _usage_of(part: Path) -> str | None:
-    return next((usage for usage, names in PARTS.items() if part.name.lower() in names), None)
+    return SPELLINGS.get(part.name.lower())
 
 
 def _find_pictures(folder: Path) -> list[Picture]:
@@ -149,12 +142,10 @@ def _find_pictures(folder: Path) -> list[Picture]:
             empty += [class_folder.relative_to(folder).as_posix()] * (not files)
     if parts:
         beside = [path.name for path in _subfolders(folder) if not _usage_of(path)]
-        if beside:
-            logger.warning("%s: folders beside the parts are not read: %s", folder.name, _some(beside))
+        _warn(folder, "folders beside the parts are not read", beside)
     if outside:
         logger.warning("%s: %d pictures in no class folder are left out", folder.name, outside)
-    if empty:
-        logger.warning("%s: folders without a picture (count 0): %s", folder.name, _some(empty))
+    _warn(folder, "folders without a picture (count 0)", empty)
     _log_others(folder, others)
     return _without_numbers(pictures, folder)
 
@@ -183,9 +174,12 @@ def _count_below(folder: Path) -> int:
 
 
 def _log_others(folder: Path, others: Counter[str]) -> None:
-    counts = [f"{count} {what}" for what, count in others.most_common(12) if count]
-    if counts:
-        logger.warning("%s: files left out: %s", folder.name, ", ".join(counts))
+    _warn(folder, "files left out", [f"{count} {what}" for what, count in others.most_common() if count])
+
+
+def _warn(folder: Path, what: str, names: Sequence[str]) -> None:
+    if names:
+        logger.warning("%s: %s: %s", folder.name, what, _some(names))
 
 
 def _some(names: Sequence[str]) -> str:
@@ -198,11 +192,8 @@ def _without_numbers(pictures: list[Picture], folder: Path) -> list[Picture]:
     plain = {name: match.group(1) for name in names if (match := re.fullmatch(r"\d+[\s_.-]+(\D.*)", name))}
     if not names or len(plain) < len(names):
         return pictures
-    logger.warning(
-        "%s: class folders are read without their numbers: %s",
-        folder.name,
-        _some([f"{name!r} is {plain[name]}" for name in sorted(names)]),
-    )
+    read = [f"{name!r} is {plain[name]}" for name in sorted(names)]
+    _warn(folder, "class folders are read without their numbers", read)
     return [replace(picture, class_text=plain[picture.class_text]) for picture in pictures]
 
 
@@ -243,13 +234,11 @@ def _read_face(reader: FaceReader, picture: Picture, folder: Path) -> np.ndarray
 
 def _one_line_for_heic(problems: list[str]) -> list[str]:
     """What is wrong, with one line for all pictures that need the same package."""
-    heic = [line for line in problems if "pillow-heif" in line]
-    if len(heic) < 2:
+    first, *more = [line for line in problems if "pillow-heif" in line] or [""]
+    if not more:
         return problems
-    name = heic[0].split(":")[0]
-    line = (
-        f"{name} and {len(heic) - 1} more pictures are HEIC: pip install 'ferlib[heic]', or save them as JPEG"
-    )
+    name = first.split(":")[0]
+    line = f"{name} and {len(more)} more pictures are HEIC: pip install 'ferlib[heic]', or save them as JPEG"
     return [line, *(each for each in problems if "pillow-heif" not in each)]
 
 
@@ -269,58 +258,53 @@ def _numbered(
     if numbers == set(range(len(SEVEN))):
         _refuse_alphabet([label_of[p.class_text] for p in pictures if p.usage == USAGES[0]], folder)
         return SEVEN, label_of
-    published: tuple[str, Sequence[str], int] | None = None
-    if is_raf_db(numbers, [picture.file for picture in pictures]):
-        published = ("RAF-DB", RAF_DB, 1)
-    elif set(range(len(AFFECTNET))) <= numbers <= set(range(11)):
-        published = ("AffectNet", AFFECTNET, 0)
+    published = published_numbers(numbers, [picture.file for picture in pictures])
     if published is None:
         raise DatasetError(
             f"{folder}: class folders {', '.join(names)} do not say which classes these are; name them, or "
             'put a classes.json beside them: {"class_names": ["happy", …]}, from number 0'
         )
-    name, classes, first = published
+    class_of = NUMBERS[published]
+    first, last = min(class_of), max(class_of)
     logger.warning(
         "%s: class folders are read as %s's numbers (%d %s to %d %s); for another order put a classes.json beside them",
-        *(folder.name, name, first, classes[0], first + len(classes) - 1, classes[-1]),
+        *(folder.name, published, first, class_of[first], last, class_of[last]),
     )
-    beyond = [folder_name for folder_name, number in label_of.items() if number - first >= len(classes)]
+    beyond = [name for name in names if label_of[name] not in class_of]
     if beyond:
         count = sum(picture.class_text in beyond for picture in pictures)
         logger.warning(
             "%s: %d pictures in %s have no expression; left out", folder.name, count, _some(beyond)
         )
-    own, place = own_classes(
-        [classes[number - first] for key, number in label_of.items() if key not in beyond], folder.name
-    )
-    return own, {key: place[classes[number - first]] for key, number in label_of.items() if key not in beyond}
+    wanted = {name: class_of[number] for name, number in label_of.items() if number in class_of}
+    own, place = own_classes(wanted.values(), folder.name)
+    return own, {name: place[emotion] for name, emotion in wanted.items()}
 
 
 def _numbered_by(
     classes: tuple[str, ...], label_of: dict[str, int], folder: Path
 ) -> tuple[tuple[str, ...], dict[str, int]]:
     """Numbers whose classes are given: from 0, or from 1 where the last number shows it."""
-    numbers = set(label_of.values())
-    if 0 not in numbers and max(numbers) == len(classes):
+    last = max(label_of.values())
+    first = int(0 not in label_of.values() and last == len(classes))
+    if first:
         logger.warning(
             "%s: no class folder is 0: they are read as counted from 1, 1 %s to %d %s",
-            *(folder.name, classes[0], len(classes), classes[-1]),
+            *(folder.name, classes[0], last, classes[-1]),
         )
-        return classes, {name: number - 1 for name, number in label_of.items()}
-    if max(numbers) >= len(classes):
-        raise DatasetError(f"{folder}: class folder {max(numbers)}, but there are {len(classes)} classes")
-    return classes, label_of
+    if last - first >= len(classes):
+        raise DatasetError(f"{folder}: class folder {last}, but there are {len(classes)} classes")
+    return classes, {name: number - first for name, number in label_of.items()}
 
 
 def _refuse_alphabet(labels: list[int], folder: Path) -> None:
     """DatasetError where the counts show that the folders are numbered by the alphabet."""
-    counts = np.bincount(labels, minlength=len(SEVEN))
     by_alphabet = [COUNTS[SEVEN.index(name)] for name in alphabetical(SEVEN)]
-    beside = {"class_names": alphabetical(SEVEN)}
-    if np.abs(counts - by_alphabet).max() <= COUNT_TOLERANCE:
+    content = json.dumps({"class_names": alphabetical(SEVEN)})
+    if np.abs(np.bincount(labels, minlength=len(SEVEN)) - by_alphabet).max() <= COUNT_TOLERANCE:
         raise DatasetError(
             f"{folder}: its numbers count FER2013's classes by the alphabet (4 is neutral), not in FER2013's "
-            f"own order (4 is sad); put a classes.json beside them: {json.dumps(beside)}"
+            f"own order (4 is sad); put a classes.json beside them: {content}"
         )
 
 

@@ -15,6 +15,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ferlib.common.boxes import Box
 from ferlib.common.errors import DatasetError, logger
@@ -45,10 +46,19 @@ _NAMED = {
 }  # fmt: skip
 """Name of the set: the pattern of its file names, and the class of each code in them."""
 
+NUMBERS = {"RAF-DB": dict(enumerate(RAF_DB, 1)), "AffectNet": dict(enumerate(AFFECTNET))}
+"""Name of the set: the class of each of its numbers."""
+
 _KDEF_PERSON = re.compile(r"[AB][FM]\d\d", re.IGNORECASE)
 _RAF_NAME = re.compile(r"(train|test)_\d+(_aligned)?\.", re.IGNORECASE)
 _RAF_LIST = ("list_patition_label.txt", "list_partition_label.txt")  # the first is how RAF-DB spells it
 _MAX_LIST = 200_000_000  # bytes; AffectNet's training.csv has 150 MB
+_UNLABELLED = {
+    "RAF-DB": "%s: %d lines are not a name and a label 1 to 7, the first line %d",
+    "AffectNet": "%s: %d rows without an expression 0 to 7 (8 none, 9 uncertain, 10 no face), the first in line %d",
+}
+_RAF_PLACES = ("aligned", "Image/aligned", "basic/Image/aligned", ".", "original", "Image/original")
+_AFFECTNET_PLACES = (".", "Manually_Annotated_Images", "Manually_Annotated", "images")
 
 
 @dataclass(frozen=True)
@@ -68,19 +78,32 @@ class Picture:
     box: Box | None = None
 
 
-def is_raf_db(numbers: set[int], files: Sequence[Path]) -> bool:
-    """Check whether folders named by numbers are RAF-DB's.
+class _Row(NamedTuple):
+    """A row of a list: its line, the names that its picture may have, the number of its class, usage and box."""
+
+    line: int
+    names: tuple[str, ...]
+    code: str
+    usage: str
+    box: Box | None = None
+
+
+def published_numbers(numbers: set[int], files: Sequence[Path]) -> str | None:
+    """Find the data set whose numbers name some folders.
 
     Args:
         numbers: The numbers.
-        files: The pictures in them.
+        files: The pictures in the folders.
 
     Returns:
-        Whether they are 1 to 7, or some of these with RAF-DB's file names (`train_00001_aligned.jpg`).
+        A key of NUMBERS: RAF-DB for 1 to 7, or some of these with its file names (`train_00001_aligned.jpg`);
+        AffectNet for 0 to 7, also with 8 to 10. None for others.
     """
-    return numbers == set(range(1, 8)) or (
-        numbers <= set(range(1, 8)) and all(_RAF_NAME.match(file.name) for file in files)
-    )
+    if numbers <= set(range(1, 8)) and (
+        len(numbers) == 7 or all(_RAF_NAME.match(file.name) for file in files)
+    ):
+        return "RAF-DB"
+    return "AffectNet" if set(range(8)) <= numbers <= set(range(11)) else None
 
 
 def read_listed(folder: Path) -> list[Picture]:
@@ -122,43 +145,23 @@ def by_file_name(files: Sequence[Path], folder: Path) -> list[Picture]:
         if not matched or len(matched) < len(files) / 2:
             continue
         logger.warning("%s: file names are read as %s's (%s)", folder.name, name, matched[0][1].name)
-        if len(matched) < len(files):
-            logger.warning(
-                "%s: %d pictures left out, whose names are not %s's",
-                folder.name,
-                len(files) - len(matched),
-                name,
-            )
+        others = len(files) - len(matched)
+        if others:
+            logger.warning("%s: %d pictures left out, whose names are not %s's", folder.name, others, name)
         return [Picture(USAGES[0], classes[match.group(1).upper()], file) for match, file in matched]
     return []
 
 
 def _read_raf_list(path: Path, folder: Path) -> list[Picture]:
-    places = [
-        folder / sub
-        for sub in ("aligned", "Image/aligned", "basic/Image/aligned", ".", "original", "Image/original")
-    ]
-    pictures, missing, bad = [], [], []
+    rows = []
     for number, line in enumerate(_read_text(path).splitlines(), start=1):
         name, _, code = line.strip().partition(" ")
-        if not name:
-            continue
-        if not code.strip().isdigit() or not 1 <= int(code) <= len(RAF_DB) or "/" in name or "\\" in name:
-            bad.append(number)
-            continue
         stem, dot, suffix = name.rpartition(".")
-        names = (f"{stem}_aligned{dot}{suffix}", name)
-        found = next((place / each for place in places for each in names if _is_file(place / each)), None)
-        if found is None:
-            missing.append(name)
-            continue
         usage = USAGES[2] if name.lower().startswith("test") else USAGES[0]
-        pictures.append(Picture(usage, RAF_DB[int(code) - 1], found))
-    if bad:
-        logger.warning(
-            "%s: %d lines are not a name and a label 1 to 7, the first line %d", path.name, len(bad), bad[0]
-        )
-    _report(path, pictures, missing)
+        code = "" if re.search(r"[/\\]", name) else code.strip()
+        if name:
+            rows.append(_Row(number, (f"{stem}_aligned{dot}{suffix}", name), code, usage))
+    pictures = _find(path, rows, "RAF-DB", [folder / place for place in _RAF_PLACES])
     logger.warning("%s: read as RAF-DB's list (1 surprise to 7 neutral)", path.name)
     return pictures
 
@@ -168,30 +171,42 @@ def _read_affectnet(path: Path, folder: Path) -> list[Picture]:
         if b"subDirectory_filePath" not in raw.readline(10_000):
             return []
     usage = USAGES[1] if path.name.lower().startswith("valid") else USAGES[0]
-    places = (folder, folder / "Manually_Annotated_Images", folder / "Manually_Annotated", folder / "images")
-    pictures, missing, others = [], [], 0
+    rows = []
     try:
-        for row in csv.DictReader(_read_text(path).splitlines()):
-            name, code = (
-                (row.get("subDirectory_filePath") or "").strip(),
-                (row.get("expression") or "").strip(),
-            )
-            if not code.isdigit() or int(code) >= len(AFFECTNET):
-                others += 1
-                continue
-            found = next((place / name for place in places if _inside(name) and _is_file(place / name)), None)
-            if found is None:
-                missing.append(name)
-            else:
-                pictures.append(Picture(usage, AFFECTNET[int(code)], found, _box(row)))
+        for number, row in enumerate(csv.DictReader(_read_text(path).splitlines()), start=2):
+            name, code = ((row.get(key) or "").strip() for key in ("subDirectory_filePath", "expression"))
+            rows.append(_Row(number, (name,), code, usage, _box(row)))
     except csv.Error as error:
         raise DatasetError(f"{path.name}: cannot be read as AffectNet's list ({error})") from error
-    if others:
-        logger.warning(
-            "%s: %d rows without an expression 0 to 7 (8 none, 9 uncertain, 10 no face)", path.name, others
-        )
-    _report(path, pictures, missing)
+    pictures = _find(path, rows, "AffectNet", [folder / place for place in _AFFECTNET_PLACES])
     logger.warning("%s: read as AffectNet's list (0 neutral to 7 contempt), all %s", path.name, usage)
+    return pictures
+
+
+def _find(path: Path, rows: list[_Row], layout: str, places: list[Path]) -> list[Picture]:
+    """The pictures of a list; rows without a class and pictures that are not there are counted in a line."""
+    classes = {str(number): name for number, name in NUMBERS[layout].items()}
+    good = [row for row in rows if row.code in classes]
+    pictures, missing = [], []
+    for row in good:
+        files = (place / name for place in places for name in row.names if _inside(name))
+        found = next(filter(_is_file, files), None)
+        if found is None:
+            missing.append(row.names[-1])
+        else:
+            pictures.append(Picture(row.usage, classes[row.code], found, row.box))
+    if len(good) < len(rows):
+        first = next(row.line for row in rows if row.code not in classes)
+        logger.warning(_UNLABELLED[layout], path.name, len(rows) - len(good), first)
+    if missing:
+        logger.warning(
+            "%s: %d pictures are not there, the first %s", path.name, len(missing), missing[0][:80]
+        )
+    if not pictures:
+        kinds = ", ".join(SUFFIXES[:3])
+        raise DatasetError(
+            f"{path.name}: no picture of this list is there ({kinds} …); unpack them beside it"
+        )
     return pictures
 
 
@@ -213,18 +228,6 @@ def _box(row: dict) -> Box | None:
         return None
     x, y, width, height = (round(float(value)) for value in values)
     return (x, y, width, height) if width > 0 and height > 0 else None
-
-
-def _report(path: Path, pictures: list[Picture], missing: list[str]) -> None:
-    if missing:
-        logger.warning(
-            "%s: %d pictures are not there, the first %s", path.name, len(missing), missing[0][:80]
-        )
-    if not pictures:
-        kinds = ", ".join(SUFFIXES[:3])
-        raise DatasetError(
-            f"{path.name}: no picture of this list is there ({kinds} …); unpack them beside it"
-        )
 
 
 def _read_text(path: Path) -> str:

@@ -20,6 +20,7 @@ a picture is cut off."""
 
 _LONGEST = 1280  # pixels of the longer side that the detector sees
 _KINDS = {
+    "cropped": f"the face was cut out of {{}} of {{}} pictures, which are larger than {FACE_SIDE} pixels",
     "none": "no face was found in {} of {} pictures; they are left out (--as-is takes pictures as they are)",
     "several": "several faces were found in {} of {} pictures; the largest is taken",
     "flat": "{} of {} faces are not square and are stretched to 48×48",
@@ -35,8 +36,8 @@ class FaceReader:
 
     def __init__(self, as_is: bool = False) -> None:
         self.as_is = as_is
-        self.counts: Counter[str] = Counter()
-        self._lock, self._local = threading.Lock(), threading.local()
+        self._kinds: list[str] = []  # one for each picture, and one for each thing that is unusual in it
+        self._local = threading.local()
 
     def read(self, file: Path, box: Box | None = None) -> np.ndarray | None:
         """Read the face of a picture.
@@ -52,18 +53,16 @@ class FaceReader:
             ImageError: The picture cannot be read, or the box is outside it.
         """
         image = images.load_image(file)
-        kinds = ["pictures"]
         if box is not None:
             image = images.crop_face(image, box)
         elif not self.as_is and max(image.shape[:2]) > FACE_SIDE:
             boxes = find_faces(image, self._detector())
-            kinds += ["cropped"] * bool(boxes) + ["several"] * (len(boxes) > 1) + ["none"] * (not boxes)
             if not boxes:
-                self._count(kinds)
+                self._kinds += ["pictures", "none"]
                 return None
+            self._kinds += ["cropped"] + ["several"] * (len(boxes) > 1)
             image = images.crop_face(image, boxes[0])
-        kinds += ["flat"] * (max(image.shape[:2]) > SQUARE * min(image.shape[:2]))
-        self._count(kinds)
+        self._kinds += ["pictures"] + ["flat"] * (max(image.shape[:2]) > SQUARE * min(image.shape[:2]))
         return images.face_input(image)
 
     def log(self, name: str) -> None:
@@ -72,19 +71,10 @@ class FaceReader:
         Args:
             name: Name of the data set, for the lines.
         """
-        total = self.counts["pictures"]
-        if self.counts["cropped"]:
-            logger.warning(
-                "%s: the face was cut out of %d of %d pictures, which are larger than %d pixels",
-                *(name, self.counts["cropped"], total, FACE_SIDE),
-            )
+        counts = Counter(self._kinds)
         for kind, text in _KINDS.items():
-            if self.counts[kind]:
-                logger.warning("%s: %s", name, text.format(self.counts[kind], total))
-
-    def _count(self, kinds: list[str]) -> None:
-        with self._lock:
-            self.counts.update(kinds)
+            if counts[kind]:
+                logger.warning("%s: %s", name, text.format(counts[kind], counts["pictures"]))
 
     def _detector(self) -> Detector:
         if not hasattr(self._local, "detector"):  # a detector must not be shared between threads
@@ -108,12 +98,7 @@ def find_faces(image: np.ndarray, detector: Detector) -> list[Box]:
     images.check(image)
     height, width = image.shape[:2]
     scale = min(1.0, _LONGEST / max(height, width))
-    small = image
-    if scale < 1:
-        small = images.resize(image, (max(1, round(width * scale)), max(1, round(height * scale))))
-    boxes = []
-    for box in detect_faces(small, detector):
-        x, y, w, h = (round(value / scale) for value in box)
-        if x < width and y < height and x + w > 0 and y + h > 0:
-            boxes.append((x, y, w, h))
-    return boxes
+    size = max(1, round(width * scale)), max(1, round(height * scale))
+    small = images.resize(image, size) if scale < 1 else image
+    boxes = (tuple(round(value / scale) for value in box) for box in detect_faces(small, detector))
+    return [(x, y, w, h) for x, y, w, h in boxes if -w < x < width and -h < y < height]

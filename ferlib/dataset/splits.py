@@ -18,6 +18,16 @@ PIXELS = SIDE * SIDE
 USAGES = ("Training", "PublicTest", "PrivateTest")
 """Training, validation and test, by the names of the contest."""
 
+PARTS = {
+    "Training": ("train", "training"),
+    "PublicTest": ("val", "valid", "validation", "publictest"),
+    "PrivateTest": ("test", "privatetest"),
+}
+"""Words for each usage, in lower case; the first names the files and folders of stage 03."""
+
+SPELLINGS = {word: usage for usage, words in PARTS.items() for word in words}
+"""The usage of each word."""
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -169,9 +179,8 @@ def join(datasets: Sequence[Dataset]) -> Dataset:
     names = {dataset.class_names for dataset in datasets}
     if len(names) != 1:
         raise DatasetError(f"data sets of different classes cannot be joined: {sorted(names)}")
-    pixels, labels, usage = (
-        np.concatenate([getattr(dataset, name) for dataset in datasets])
-        for name in ("pixels", "labels", "usage")
+    pixels, labels, usage = map(
+        np.concatenate, zip(*[(d.pixels, d.labels, d.usage) for d in datasets], strict=True)
     )
     return Dataset(pixels, labels, usage, names.pop())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from ferlib.common.errors import BundleError
-from ferlib.common.files import write_text
+from ferlib.common.files import read_json, write_text
 from ferlib.evaluate.text import TOPICS, main_figures, render_report, sentences, subset_figures
 from ferlib.model.metadata import METADATA_FILE, METRICS_FILE
 from ferlib.train.recipes import current_names, kept_epoch, known_as
@@ -103,7 +103,8 @@ def render_card(folder: str | os.PathLike) -> str:
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8"))
+    content: dict[str, Any] = read_json(path, BundleError)
+    return content
 
 
 def _command(metadata: dict[str, Any]) -> str:

@@ -13,7 +13,6 @@ A bundle's hashes detect damage, not an attacker: load only bundles that you tru
 import json
 import os
 import platform
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,8 @@ import numpy as np
 from ferlib import __version__
 from ferlib.common import labels
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import BundleError, check_choice
+from ferlib.common.errors import BundleError, check_choice, reading
+from ferlib.common.files import whole_folder
 from ferlib.model import metadata as meta
 from ferlib.model.litert import load_litert
 from ferlib.model.predictor import Bundle
@@ -62,10 +62,6 @@ def save_bundle(
         )
     labels.parse_classes(class_names)
     folder = Path(folder)
-    part = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    part.mkdir(parents=True)
-    plain_copy(model).save(part / meta.MODEL_FILE)
     keras = import_keras()
     metadata = {
         "name": folder.name,
@@ -84,17 +80,13 @@ def save_bundle(
         },
         "metrics": meta.NO_METRICS,
         **(extra or {}),
-        "sha256": meta.file_hash(part / meta.MODEL_FILE),
     }
-    (part / meta.METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
-    if history:
-        meta.write_history(history, part / "history.csv")
-    old = folder.with_name(f".{folder.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if folder.exists():
-        folder.rename(old)
-    part.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
+    with whole_folder(folder) as part:
+        plain_copy(model).save(part / meta.MODEL_FILE)
+        metadata["sha256"] = meta.file_hash(part / meta.MODEL_FILE)
+        (part / meta.METADATA_FILE).write_text(json.dumps(metadata, indent=1) + "\n", encoding="utf-8")
+        if history:
+            meta.write_history(history, part / "history.csv")
     return folder
 
 
@@ -142,11 +134,9 @@ def load_bundle(folder: str | os.PathLike, form: str = "keras", threads: int = 1
     file = folder / meta.MODEL_FILE
     meta.check_file(file, metadata["sha256"], "train one with `ferlib train`")
     keras = import_keras()
-    try:
+    with reading(file, BundleError, "restore it or train again"):
         model = keras.models.load_model(file, compile=False)
-    except Exception as error:  # Keras raises many kinds for a file it cannot use
-        raise BundleError(f"{file} cannot be loaded ({str(error).splitlines()[0]})") from error
-    meta.check_shapes(file, model.input_shape, model.output_shape, metadata)
+        meta.check_shapes(file, model.input_shape, model.output_shape, metadata)
     names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
     return Bundle(folder.name, names, shape, metadata, model, _compiled_call(model), folder=folder)
 

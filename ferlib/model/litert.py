@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from ferlib.common.backend import silenced_stderr
-from ferlib.common.errors import BundleError, FerlibError, check_choice
+from ferlib.common.errors import BundleError, FerlibError, check_choice, reading
 from ferlib.model.metadata import FORMS, check_file, check_shapes, read_metadata
 from ferlib.model.predictor import Bundle
 
@@ -51,8 +51,9 @@ def load_litert(folder: str | os.PathLike, form: str | None = None, threads: int
         f"make it with `ferlib export {folder} {folder} --format {option}`",
     )
     class_names, shape = tuple(metadata["class_names"]), tuple(metadata["input_shape"])
-    call, input_shape, output_shape = open_model(path.read_bytes(), threads)
-    check_shapes(path, input_shape, output_shape, metadata)
+    with reading(path, BundleError, "export it again"):
+        call, input_shape, output_shape = open_model(path.read_bytes(), threads)
+        check_shapes(path, input_shape, output_shape, metadata)
     return Bundle(folder.name, class_names, shape, metadata, None, call, BATCH, folder)
 
 
@@ -70,14 +71,13 @@ def open_model(
         model's input and output.
 
     Raises:
-        BundleError: The bytes are not such a model.
+        ValueError: The bytes are not such a model.
+        FerlibError: The package of the interpreter is missing.
     """
     interpreter = _interpreter(content, threads)
     source, target = interpreter.get_input_details()[0], interpreter.get_output_details()[0]
     if source["dtype"] is not np.float32 or target["dtype"] is not np.float32:
-        raise BundleError(
-            "the LiteRT model has integer input or output; export it with `ferlib export`, which keeps them float"
-        )
+        raise ValueError("it has integer input or output; `ferlib export` keeps them float")
     lock = Lock()
     count = 0
 
@@ -105,10 +105,7 @@ def _interpreter(content: bytes, threads: int) -> Any:
             "LiteRT models need the package ai-edge-litert: pip install ai-edge-litert (it does not exist for "
             "Intel Macs: there, read in the page that `ferlib export --format page` writes on another machine)"
         ) from error
-    try:
-        with silenced_stderr():
-            interpreter = Interpreter(model_content=content, num_threads=threads)
-            interpreter.allocate_tensors()  # the first call logs its delegate
-            return interpreter
-    except (ValueError, RuntimeError) as error:
-        raise BundleError(f"not a LiteRT model ({str(error).splitlines()[0]})") from error
+    with silenced_stderr():
+        interpreter = Interpreter(model_content=content, num_threads=threads)
+        interpreter.allocate_tensors()  # the first call logs its delegate
+    return interpreter

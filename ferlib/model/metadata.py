@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ferlib.common import labels
-from ferlib.common.errors import BadInputError, BundleError, LabelError
-from ferlib.common.files import write_text
+from ferlib.common.errors import BadInputError, BundleError, reading
+from ferlib.common.files import disguise, read_json, write_text
 
 MODEL_FILE = "model.keras"
 METADATA_FILE = "metadata.json"
@@ -17,6 +17,9 @@ METRICS_FILE = "metrics.json"
 
 FORMS = {"keras": MODEL_FILE, "litert": "model.tflite", "int8": "model.int8.tflite"}
 """The forms that a model may have in its bundle, and the file of each."""
+
+MAX_SIDE = 1024
+"""The longest side of a face that a network may take, in pixels."""
 
 INT8_LOSS = 0.003
 """How much accuracy int8 may lose, as a share of the faces, and still be taken as the fastest form."""
@@ -63,18 +66,30 @@ def read_metadata(folder: str | os.PathLike) -> dict:
         raise BundleError(
             f"{folder} is not a model bundle: {METADATA_FILE} is missing; train one with `ferlib train`"
         )
-    try:
-        metadata = UNKNOWN_CROP | {"metrics": NO_METRICS} | json.loads(path.read_text(encoding="utf-8"))
+    metadata = read_json(path, BundleError)
+    with reading(path, BundleError, "restore it or train again"):
+        metadata = UNKNOWN_CROP | {"metrics": NO_METRICS} | metadata
+        if not isinstance(metadata["class_names"], list):
+            raise ValueError("class_names is not a list")
         labels.parse_classes(metadata["class_names"])
         height, width, channels = metadata["input_shape"]
-        if min(height, width) < 1 or channels != 1 or metadata.get("colour", "gray") != "gray":
-            raise ValueError(f"faces are gray (h, w, 1), not {metadata['input_shape']}")
+        sides = isinstance(height, int) and isinstance(width, int) and min(height, width) >= 1
+        if (
+            not sides
+            or max(height, width) > MAX_SIDE
+            or channels != 1
+            or metadata.get("colour", "gray") != "gray"
+        ):
+            raise ValueError(
+                f"faces are gray (h, w, 1) of at most {MAX_SIDE} pixels, not {metadata['input_shape']}"
+            )
         if metadata["margin"] is not None and not 0 <= metadata["margin"] < 10:
             raise ValueError(f"the margin {metadata['margin']} is not a share of a box")
-        if not isinstance(metadata["sha256"], str) or not isinstance(metadata.get("forms", {}), dict):
+        forms = metadata.get("forms", {})
+        if not isinstance(metadata["sha256"], str) or not all(
+            isinstance(form, dict) for form in forms.values()
+        ):
             raise ValueError("sha256 is not text, or forms is not a table")
-    except (ValueError, KeyError, TypeError, LabelError) as error:
-        raise BundleError(f"{path} cannot be read ({error}); restore it or train again") from error
     metadata["metrics"] = _headlines(folder) or metadata["metrics"]
     return metadata
 
@@ -134,6 +149,9 @@ def check_file(path: Path, sha256: str | None, remedy: str) -> None:
     if not path.is_file():
         raise BundleError(f"{path} is missing; {remedy}")
     if file_hash(path) != sha256:
+        with path.open("rb") as file:
+            if other := disguise(file.read(256)):
+                raise BundleError(f"{path} is {other}")
         raise BundleError(
             f"{path} is not the file that was saved with its metadata; restore both, or {remedy}"
         )
@@ -172,7 +190,7 @@ def file_hash(path: Path) -> str:
 def _headlines(folder: Path) -> dict | None:
     """The figures of metrics.json that a reader asks for first; None where it is missing or not a report."""
     try:
-        report = json.loads((folder / METRICS_FILE).read_text(encoding="utf-8"))
+        report = read_json(folder / METRICS_FILE)
         return {name: report[name] for name in _HEADLINES if name in report} if report["n"] else None
-    except (OSError, ValueError, KeyError, TypeError):
+    except (BadInputError, KeyError, TypeError):
         return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ferlib.common import paths
 from ferlib.common.errors import FerlibError
-from ferlib.common.files import write_text
+from ferlib.common.files import lock_folder, write_text
 from ferlib.common.html import render
 from ferlib.pipeline import stages
 
@@ -189,10 +189,14 @@ def run_series(
 
     Returns:
         The results, and the path of the page over them in the work folder (see `ferlib.common.paths`).
+
+    Raises:
+        BadInputError: Another run is using the folder.
     """
     names = stages.NOTEBOOKS[2:] if data else stages.NOTEBOOKS
     values = dict(parameters or {})
     if data:
         values["DATA"] = str(Path(data).resolve())
     out = paths.data_work() / "run"
-    return run_notebooks(names, values, out, report), out / "index.html"
+    with lock_folder(out, "run"):
+        return run_notebooks(names, values, out, report), out / "index.html"

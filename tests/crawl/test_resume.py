@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ferlib import crawl
 from ferlib.common import images
 from ferlib.common.errors import BadInputError, CrawlError
+from ferlib.common.files import lock_folder
 from ferlib.crawl import crawler, engine, manifest
 from tests.tools import bench_crawl
 from tests.tools.loopback import ListSource, jpeg, noise, send, server
@@ -247,7 +248,7 @@ def test_a_second_crawl_in_a_folder_is_refused_until_the_first_is_gone(counted, 
     site, asked = counted
     with holding(tmp_path) as other:
         with pytest.raises(
-            CrawlError, match=rf"another crawl \(process {other.pid}\) is running in"
+            BadInputError, match=rf"another crawl \(process {other.pid}\) is running in"
         ) as caught:
             crawl.collect_pictures(site.source(), "faces", 3, tmp_path, settings=BRISK, quiet=True)
         assert "\n" not in str(caught.value) and asked == {}
@@ -260,7 +261,7 @@ def test_a_second_crawl_in_a_folder_is_refused_until_the_first_is_gone(counted, 
 
 def test_a_lock_file_of_a_number_that_another_process_has_now_stops_nobody(tmp_path):
     (tmp_path / ".crawl.lock").write_text(str(os.getpid()))
-    with crawler.lock_folder(tmp_path):
+    with lock_folder(tmp_path, "crawl", crawler.LOCK):
         pass
 
 
@@ -270,12 +271,12 @@ def test_many_that_come_at_once_hold_a_folder_one_after_another(tmp_path):
     def visit(number):
         for _ in range(50):
             try:
-                with crawler.lock_folder(tmp_path):
+                with lock_folder(tmp_path, "crawl", crawler.LOCK):
                     inside.append(number)
                     most.append(len(inside))
                     held[number] += 1
                     inside.remove(number)
-            except CrawlError:
+            except BadInputError:
                 pass
 
     with ThreadPoolExecutor(4) as pool:

@@ -13,8 +13,7 @@ from ferlib.commands.dataset import dataset as dataset_command
 from ferlib.common import images, labels
 from ferlib.common.errors import DatasetError
 from ferlib.dataset import build
-from ferlib.dataset.folders import PARTS
-from ferlib.dataset.splits import USAGES, split
+from ferlib.dataset.splits import PARTS, USAGES, split
 from tests.dataset.noise_sets import make, same
 
 # --- faces in folders -------------------------------------------------------------------------
@@ -120,6 +119,18 @@ def test_folder_of_a_part_without_rows(tmp_path):
     faces = make(30).with_usage("Training")
     build.write_splits(faces, tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["train", "train.csv"]
+
+
+def test_folders_of_an_earlier_data_set_do_not_stay(tmp_path):
+    faces = make(30)
+    build.write_splits(faces.with_usage(np.resize(["Training", "PublicTest"], 30)), tmp_path)
+    (tmp_path / "train" / "angry" / "mine.png").write_bytes(b"mine")
+    (tmp_path / "mine.csv").write_text("mine")
+    few = faces.select(np.arange(5)).with_usage("Training")
+    build.write_splits(few, tmp_path)
+    pictures = [path for path in tmp_path.rglob("*.png") if path.name != "mine.png"]
+    assert len(pictures) == 5 and (tmp_path / "train" / "angry" / "mine.png").is_file()
+    assert {path.name for path in tmp_path.glob("*.csv")} == {"train.csv", "mine.csv"}
 
 
 def test_keras_reads_the_folders_in_alphabetical_order(tmp_path):

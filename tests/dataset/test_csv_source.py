@@ -178,3 +178,25 @@ def test_an_archive_that_unpacks_to_too_much(tmp_path, monkeypatch, kind):
     (tmp_path / "fer").write_bytes(gzip.compress(b"emotion,pixels,Usage\n" + b"\n" * 5_000_000))
     with pytest.raises(DatasetError, match="more than 1,000,000 bytes"):
         build.read_data(tmp_path / "fer")
+
+
+@pytest.mark.parametrize("fault", ["a bad checksum", "a header of 8 GB", "cut off"])
+def test_a_damaged_tar_is_refused(tmp_path, fault):
+    out, content = io.BytesIO(), text().encode()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in ("fer2013.csv", "readme.txt"):
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            archive.addfile(member, io.BytesIO(content))
+    data = bytearray(out.getvalue())
+    second = 512 + len(content) + -len(content) % 512
+    if fault == "a header of 8 GB":  # tarfile would read it into memory
+        data[124:136], data[156:157], data[148:156] = b"77777777777\0", b"x", b" " * 8
+        data[148:156] = b"%06o\0 " % sum(data[:512])
+    elif fault == "cut off":
+        data = data[: second + 600]
+    else:
+        data[second] ^= 1
+    (tmp_path / "fer2013.tar").write_bytes(data)
+    with pytest.raises(DatasetError, match="the tar archive is cut off or damaged"):
+        read_fer2013(tmp_path / "fer2013.tar")

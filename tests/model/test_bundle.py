@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import BundleError, ImageError, LabelError
+from ferlib.common.errors import BadInputError, BundleError, ImageError, LabelError
 from ferlib.common.labels import SEVEN, SIX
 from ferlib.model import bundle
 from ferlib.model.bundle import load_bundle, save_bundle
@@ -166,7 +166,7 @@ def test_a_bundle_replaces_an_older_one(model, folder):
 
 def test_a_save_that_breaks_off_leaves_the_older_bundle(model, folder, monkeypatch):
     monkeypatch.setattr(bundle.meta, "write_history", lambda *_: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(BadInputError, match="disk full"):
         save_bundle(model, folder, SEVEN, HISTORY, {"data": "newer"})
     assert load_bundle(folder).metadata["data"] == "drawn"
     monkeypatch.undo()
@@ -223,7 +223,7 @@ def _other_file(folder):
         (_metadata(sha256="gone"), "metadata.json cannot be read"),
         (_metadata(class_names=SIX), "and 6 classes"),
         (_metadata(input_shape=[64, 64, 1]), r"\(64, 64, 1\)"),
-        (_other_file, "model.keras cannot be loaded"),
+        (_other_file, "model.keras cannot be read"),
     ],
 )
 def test_a_damaged_bundle_is_refused_with_its_line(folder, damage, line):

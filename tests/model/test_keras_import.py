@@ -2,7 +2,9 @@
 
 import json
 import os
+import tracemalloc
 import warnings
+import zipfile
 from pathlib import Path
 
 import h5py
@@ -430,7 +432,12 @@ def test_architectures_that_cannot_be_rebuilt_get_their_line(tmp_path, change, l
         (b"[]", "no architecture that Keras wrote"),
         (b"{not json", "no architecture that Keras wrote"),
         (b"\xff\xfe\x00", "no architecture that Keras wrote"),
-        (b"\x89HDF\r\n\x1a\n and then nothing", "cannot be read as HDF5"),
+        (b"[" * 100_000, r"RecursionError.*no architecture that Keras wrote"),
+        (b'{"name": "Sequential", "layers": [{"name": "Dense"}]}', "is of Keras 0"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a Git LFS pointer: fetch"),
+        (b"<!DOCTYPE html><html>404</html>", "is a web page: download the file itself"),
+        (b"PK\x03\x04 and then nothing", r"m.h5 cannot be read \(BadZipFile"),
+        (b"\x89HDF\r\n\x1a\n and then nothing", "it is no HDF5 file that Keras wrote"),
     ],
 )
 def test_files_that_are_no_models_get_their_line(tmp_path, content, line):
@@ -461,3 +468,83 @@ def test_missing_files_and_arguments_get_their_line(tmp_path):
         assert not (tmp_path / "b").exists()
     with pytest.raises(BundleError, match="no such file"):
         legacy.import_model(tmp_path / "none.json", tmp_path / "b", **args)
+
+
+def _keras_3():
+    layers = keras.layers
+    inputs = keras.Input((SIDE, SIDE, 1))
+    x = layers.RandomFlip()(layers.Rescaling(1 / 255)(inputs))
+    x = layers.BatchNormalization()(layers.Conv2D(3, 3, activation="relu")(x))
+    x = layers.Dropout(0.5)(layers.Flatten()(layers.GaussianNoise(0.1)(x)))
+    return _shake(keras.Model(inputs, layers.Dense(3, activation="softmax")(x)))
+
+
+def test_a_whole_model_of_keras_3_is_imported(tmp_path):
+    model = _keras_3()
+    for name in ("m.keras", "m.h5"):
+        model.save(tmp_path / name)
+        folder = legacy.import_model(tmp_path / name, tmp_path / "b", THREE, "0..255")
+        expected = model(FACES[..., None].astype(np.float32), training=False)
+        np.testing.assert_allclose(load_bundle(folder).predict(FACES), expected, atol=1e-5)
+        assert load_bundle(folder).metadata["imported"]["keras_version"] == keras.__version__
+
+
+def _huge(file):
+    path = next(name for name in _datasets(file) if file[name].ndim == 2)
+    del file[path]
+    file.create_dataset(path, (50_000, 50_000), "f4", chunks=(1000, 1000), fillvalue=0.0)
+
+
+def _external(file):
+    path = next(name for name in _datasets(file) if file[name].ndim == 2)
+    del file[path]
+    file[path] = h5py.ExternalLink("/etc/passwd", "/x")
+
+
+def _elsewhere(file):
+    path = next(name for name in _datasets(file) if file[name].ndim == 2)
+    shape = file[path].shape
+    del file[path]
+    file.create_dataset(path, shape, "f4", external=[("/etc/passwd", 0, h5py.h5f.UNLIMITED)])
+
+
+def _many_units(file):
+    content = json.loads(file.attrs["model_config"])
+    content["config"]["layers"][-1]["config"]["units"] = 10**9
+    file.attrs["model_config"] = json.dumps(content)
+
+
+def _datasets(file):
+    names = []
+    file["model_weights"].visititems(
+        lambda _, each: names.append(each.name) if isinstance(each, h5py.Dataset) else None
+    )
+    return names
+
+
+@pytest.mark.parametrize(
+    ("change", "line"),
+    [
+        (_huge, "the file has 50000×50000, 3"),
+        (_external, "is a link, which Keras never writes"),
+        (_elsewhere, "is not stored in the file as numbers"),
+        (_many_units, "weights are more than the file has"),
+    ],
+)
+def test_hostile_h5_files_are_refused_before_memory_is_taken(tmp_path, change, line):
+    _keras_3().save(tmp_path / "m.h5")
+    with h5py.File(tmp_path / "m.h5", "a") as file:
+        change(file)
+    tracemalloc.start()
+    with pytest.raises(BundleError, match=line):
+        legacy.import_model(tmp_path / "m.h5", tmp_path / "b", THREE, "0..255")
+    assert tracemalloc.get_traced_memory()[1] < 50e6  # NumPy tells tracemalloc of its arrays
+    tracemalloc.stop()
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_packed_member_of_a_keras_archive_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "m.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("metadata.json", " " * 10_000_000)
+    with pytest.raises(BundleError, match=r"m.keras: metadata.json would have 10,000,000 bytes"):
+        legacy.import_model(tmp_path / "m.keras", tmp_path / "b", THREE, "0..255")

@@ -5,7 +5,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ferlib.common import paths
-from ferlib.common.errors import FerlibError
+from ferlib.common.errors import BadInputError, FerlibError
 from ferlib.pipeline import runner
 
 
@@ -73,3 +73,12 @@ def test_paths_are_shown_without_the_machine(series, tmp_path):
     assert paths.shown(tmp_path / "work" / "models" / "faces") == "models/work/faces"
     assert paths.shown(tmp_path / "notebooks" / "one.ipynb") == "notebooks/one.ipynb"
     assert paths.shown("/somewhere/else/fer2013.csv") == "fer2013.csv"
+
+
+def test_a_second_run_in_the_same_folder_is_refused_in_one_line(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "data_work", lambda: tmp_path)
+    monkeypatch.setattr(runner, "run_notebooks", lambda *_: runner.run_series())  # while the first is running
+    with pytest.raises(BadInputError, match="another run"):
+        runner.run_series()
+    monkeypatch.setattr(runner, "run_notebooks", lambda *_: [])
+    assert runner.run_series() == ([], tmp_path / "run" / "index.html")  # the lock is free again

@@ -24,7 +24,8 @@ import requests
 from PIL import Image
 
 from ferlib import crawl
-from ferlib.crawl.crawler import lock_folder
+from ferlib.common.files import lock_folder
+from ferlib.crawl.crawler import LOCK
 
 WORKERS = 8
 SETTINGS = crawl.CrawlSettings(WORKERS, pause_s=0.01)
@@ -178,7 +179,7 @@ def kills(times: int = 10, photos: int = 400, seed: int = 0) -> list[str]:
 
 def hold(folder: Path, held) -> None:
     """Hold a folder's lock until this process is killed."""
-    with lock_folder(folder):
+    with lock_folder(folder, "crawl", LOCK):
         held.set()
         time.sleep(600)
 

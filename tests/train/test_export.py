@@ -181,7 +181,7 @@ def _other(path):
     [
         (lambda path: path.unlink(), r"model.tflite is missing; make it with `ferlib export \S+ \S+ --format litert`"),
         (_cut, "model.tflite is not the file that was saved with its metadata; restore both"),
-        (_other, "not a LiteRT model"),
+        (_other, r"model.tflite cannot be read \(ValueError"),
         (lambda path: update_metadata(path.parent, forms={}), "is not the file that was saved"),
         (lambda path: (path.parent / "metadata.json").unlink(), "metadata.json is missing"),
     ],

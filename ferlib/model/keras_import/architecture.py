@@ -1,8 +1,8 @@
 """Import models that another version of Keras wrote as bundles.
 
 Keras 3 refuses the architectures of Keras 1 and 2, and a CPU cannot run their channels-first layers. So the network is
-rebuilt from the list of layers in the file, always channels last, and the weights are put into it. It reads a
-whole-model `.h5`, and an architecture JSON with a weights file, of Keras 1, 2 and 3.
+rebuilt from the list of layers in the file, always channels last, and the weights are put into it. It reads a `.keras`,
+a whole-model `.h5`, and an architecture JSON with a weights file, of Keras 1, 2 and 3.
 """
 
 import json
@@ -15,11 +15,11 @@ from typing import Any
 
 from ferlib.common import labels
 from ferlib.common.backend import import_keras
-from ferlib.common.errors import BundleError, check_choice
+from ferlib.common.errors import BundleError, check_choice, reading
 from ferlib.model.bundle import save_bundle
 from ferlib.model.keras_import.layers import SPATIAL, Layer, apply_layer
-from ferlib.model.keras_import.weights import open_h5, read_weights, text_of
-from ferlib.model.metadata import file_hash
+from ferlib.model.keras_import.weights import kind_of, open_h5, read_member, read_weights, text_of
+from ferlib.model.metadata import MAX_SIDE, file_hash
 
 SCALINGS = {"0..255": (1.0, 0.0), "0..1": (1 / 255, 0.0), "-1..1": (1 / 127.5, -1.0)}
 """The range of values a network was trained on: (factor, offset) that produce it from 0..255."""
@@ -61,7 +61,7 @@ def import_model(
     exactly one holds, is proportional to p / (1 - p), which is the softmax of the inputs of the sigmoids.
 
     Args:
-        source: A whole-model `.h5`, or an architecture JSON.
+        source: A `.keras`, a whole-model `.h5`, or an architecture JSON.
         out: The folder of the bundle; an earlier bundle is replaced only if the import succeeds.
         class_names: The class names in the order of the outputs.
         scaling: The range of values the network was trained on, one of `SCALINGS`; it becomes a layer in front.
@@ -85,11 +85,13 @@ def import_model(
     if kernels is not None:
         check_choice("kernels", kernels, ("theano", "tensorflow"))
     architecture = read_architecture(source)
-    if weights is None and not _is_h5(source):
+    if weights is None and kind_of(source) == "json":
         raise BundleError(f"{source.name} holds no weights; give their file with weights")
-    model = build_model(architecture, scaling)
     stored = Path(weights or source)
-    rotated = read_weights(stored, architecture.layers, model, kernels)
+    kind_of(stored)
+    with reading(source.name, BundleError, "it is no network that the import can rebuild"):
+        model = build_model(architecture, scaling, 4 * stored.stat().st_size)
+        rotated = read_weights(stored, architecture.layers, model, kernels)
     facts = {
         "files": {file.name: file_hash(file) for file in dict.fromkeys((source, stored))},
         "keras_version": architecture.keras_version,
@@ -105,7 +107,7 @@ def read_architecture(path: str | os.PathLike) -> Architecture:
     """Read the layers of a network.
 
     Args:
-        path: An architecture JSON or a whole-model `.h5`.
+        path: An architecture JSON, a whole-model `.h5` or a `.keras`.
 
     Returns:
         The layers.
@@ -114,21 +116,11 @@ def read_architecture(path: str | os.PathLike) -> Architecture:
         BundleError: The file is neither, or its network has more than one input or output.
     """
     path = Path(path)
-    if not path.is_file():
-        raise BundleError(f"{path}: no such file; give a whole-model .h5 or an architecture .json")
-    version = "unknown"
-    try:
-        if _is_h5(path):
-            with open_h5(path) as file:
-                if "model_config" not in file.attrs:
-                    raise BundleError(
-                        f"{path.name} holds weights only; give the architecture JSON and this file as its weights"
-                    )
-                text = text_of(file.attrs["model_config"])
-                version = text_of(file.attrs.get("keras_version", version))
-        else:
-            text = path.read_text(encoding="utf-8")
+    text, version = _read_config(path)
+    with reading(path.name, BundleError, "it is no architecture that Keras wrote"):
         content = json.loads(text)
+        if "layers" in content and "class_name" not in content:
+            raise BundleError(f"{path.name} is of Keras 0; load it there, and save it with Keras 1 or later")
         kind, config = content["class_name"], content["config"]
         if kind not in _MODELS:
             raise BundleError(f"{path.name}: a {kind} is no network; known are {', '.join(_MODELS)}")
@@ -137,13 +129,29 @@ def read_architecture(path: str | os.PathLike) -> Architecture:
         if kind != "Sequential":
             output = _single(config["output_layers"], "outputs")
             _single(config["input_layers"], "inputs")
+        if output not in [layer.name for layer in layers]:
+            raise ValueError(f"its output {output!r} is not there")
         first = _channels_first(layers)
         shape = _input_shape(layers, config, first)
         return Architecture(tuple(layers), output, shape, first, str(content.get("keras_version", version)))
-    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
-        raise BundleError(
-            f"{path.name} is no architecture that Keras wrote ({type(error).__name__}: {error})"
-        ) from error
+
+
+def _read_config(path: Path) -> tuple[str, str]:
+    """The JSON of a network, and the version of Keras that the file names."""
+    kind = kind_of(path)
+    if kind == "keras":
+        with reading(path.name, BundleError, "save it with Keras again"):
+            facts = json.loads(read_member(path, "metadata.json"))
+            return read_member(path, "config.json").decode(), str(facts["keras_version"])
+    if kind == "h5":
+        with open_h5(path) as file:
+            if "model_config" not in file.attrs:
+                raise BundleError(
+                    f"{path.name} holds weights only; give the architecture JSON and this file as its weights"
+                )
+            return text_of(file.attrs["model_config"]), text_of(file.attrs.get("keras_version", "unknown"))
+    with reading(path.name, BundleError, "it is no architecture that Keras wrote"):
+        return path.read_text(encoding="utf-8"), "unknown"
 
 
 def read_layers(content: Mapping[str, Any]) -> list[Layer]:
@@ -182,12 +190,13 @@ def _source_names(call: Any) -> list[str]:
     return re.findall(r'"keras_history": \["(.*?)"', json.dumps(call["args"]))
 
 
-def build_model(architecture: Architecture, scaling: str = "0..255") -> Any:
+def build_model(architecture: Architecture, scaling: str = "0..255", max_weights: int = 2**31) -> Any:
     """Rebuild a network: gray faces in, a softmax out, channels last.
 
     Args:
         architecture: Its layers.
         scaling: The range of values it was trained on, one of `SCALINGS`.
+        max_weights: The most weights that one of its layers may have.
 
     Returns:
         The untrained network; it takes float (n, height, width, 1) in 0..255.
@@ -215,7 +224,7 @@ def build_model(architecture: Architecture, scaling: str = "0..255") -> Any:
         if layer.kind == "InputLayer":
             outputs[layer.name] = x
         else:
-            outputs[layer.name] = apply_layer(layer, taken, architecture.channels_first)
+            outputs[layer.name] = apply_layer(layer, taken, architecture.channels_first, max_weights)
     output = outputs[last.name]
     activation = "softmax" if last.kind == "Softmax" else last.config.get("activation", "linear")
     if len(output.shape) != 2 or output.shape[1] < 2 or activation not in ("softmax", "linear", "sigmoid"):
@@ -240,11 +249,6 @@ def _sources_first(layers: Sequence[Layer]) -> Iterator[Layer]:
         yield layer
 
 
-def _is_h5(path: Path) -> bool:
-    with path.open("rb") as file:
-        return file.read(8) == b"\x89HDF\r\n\x1a\n"
-
-
 def _single(ends: list, what: str) -> str:
     ends = ends if isinstance(ends[0], list) else [ends]  # Keras 3 writes a single one bare
     if len(ends) != 1:
@@ -267,6 +271,6 @@ def _input_shape(layers: Sequence[Layer], config: Any, channels_first: bool) -> 
     if shape is None and isinstance(config, dict):
         shape = config.get("build_input_shape")
     shape = tuple(shape or ())[1:]
-    if len(shape) != 3 or None in shape:
+    if len(shape) != 3 or not all(isinstance(side, int) and 0 < side <= MAX_SIDE for side in shape):
         raise BundleError(f"the network takes inputs of shape {shape}; an image of a fixed size is needed")
     return (shape[1], shape[2], shape[0]) if channels_first else shape

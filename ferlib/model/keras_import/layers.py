@@ -1,5 +1,6 @@
 """The layers of Keras 1 and 2 as layers of Keras 3, channels last."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,18 @@ from ferlib.common.errors import BundleError
 ACTIVATIONS = ("linear", "relu", "softmax", "sigmoid", "tanh", "elu", "selu", "softplus", "softsign", "silu")
 """Activations that mean the same in all three versions (hard_sigmoid does not)."""
 
-_CLASSES = {"Convolution2D": "Conv2D", "SpatialDropout2D": "Dropout"}  # the latter does nothing at prediction
+_TRAINING_ONLY = (
+    *("SpatialDropout2D", "GaussianNoise", "GaussianDropout", "AlphaDropout", "ActivityRegularization"),
+    *(
+        "RandomFlip",
+        "RandomRotation",
+        "RandomZoom",
+        "RandomTranslation",
+        "RandomContrast",
+        "RandomBrightness",
+    ),
+)  # they do nothing at prediction
+_CLASSES = {"Convolution2D": "Conv2D", **dict.fromkeys(_TRAINING_ONLY, "Identity")}
 
 _NEW_NAMES = {
     "nb_filter": "filters",
@@ -37,6 +49,7 @@ _KEPT = {
     "Flatten": (),
     "Dense": ("units", "use_bias", "activation"),
     "Dropout": ("rate",),
+    "Identity": (),
     "Activation": ("activation",),
     "Softmax": ("axis",),
     "ReLU": ("max_value", "negative_slope", "threshold"),
@@ -70,13 +83,14 @@ class Layer:
     sources: tuple[str, ...]
 
 
-def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool) -> Any:
+def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool, max_weights: int = 2**31) -> Any:
     """Apply a layer of a file to tensors.
 
     Args:
         layer: The layer.
         inputs: Its inputs, channels last.
         channels_first: Whether the file has channels first.
+        max_weights: The most weights that it may have, so that a small file cannot ask for all memory.
 
     Returns:
         The output tensor, channels last.
@@ -92,6 +106,8 @@ def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool) -> An
         )
     try:
         settings = _settings(kind, layer, channels_first and rank == 4)
+        if (weights := _weights(settings, inputs[0].shape[-1])) > max_weights:
+            raise ValueError(f"about {weights:,} weights are more than the file has")
         x = list(inputs) if kind in ("Add", "Multiply", "Concatenate") else inputs[0]
         if channels_first and rank == 4:
             if kind == "Dense" or settings.get("activation") == "softmax":
@@ -101,9 +117,17 @@ def apply_layer(layer: Layer, inputs: Sequence[Any], channels_first: bool) -> An
                 # Flatten(data_format="channels_first") turns its input to channels last itself
                 x = layers.Permute((3, 1, 2), name=f"{layer.name}_channels_first")(x)
         return getattr(layers, kind)(**settings, name=layer.name)(x)
-    except (ValueError, TypeError, KeyError) as error:
+    except Exception as error:  # of Keras and TensorFlow
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BundleError(f"layer {layer.name!r} ({layer.kind}) cannot be rebuilt: {line}") from error
+
+
+def _weights(settings: dict[str, Any], channels: int) -> int:
+    """About how many weights a layer has, at most."""
+    sides = settings.get("kernel_size", 1)
+    area = sides**2 if isinstance(sides, int) else math.prod(sides)
+    outputs = settings.get("filters", 1) * settings.get("units", 1) * settings.get("depth_multiplier", 1)
+    return area * channels * outputs // settings.get("groups", 1)
 
 
 def _settings(kind: str, layer: Layer, move_axes: bool) -> dict[str, Any]:
