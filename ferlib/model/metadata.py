@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ferlib.common import labels
-from ferlib.common.errors import BadInputError, BundleError, reading
+from ferlib.common.errors import BadInputError, BundleError, LabelError, reading
 from ferlib.common.files import disguise, read_json, write_text
 
 MODEL_FILE = "model.keras"
@@ -71,7 +71,10 @@ def read_metadata(folder: str | os.PathLike) -> dict:
         metadata = UNKNOWN_CROP | {"metrics": NO_METRICS} | metadata
         if not isinstance(metadata["class_names"], list):
             raise ValueError("class_names is not a list")
-        labels.parse_classes(metadata["class_names"])
+        try:
+            labels.parse_classes(metadata["class_names"])
+        except LabelError as error:  # it names the class, not the file
+            raise ValueError(error) from error
         height, width, channels = metadata["input_shape"]
         sides = isinstance(height, int) and isinstance(width, int) and min(height, width) >= 1
         if (

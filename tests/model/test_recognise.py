@@ -131,7 +131,7 @@ def by_hand(recognizer):
 @pytest.fixture(scope="module")
 def face(recognizer):
     """One drawn face of 160 pixels which the detector finds."""
-    pictures, _ = synth.draw_faces(20, seed=5, size=160)
+    pictures = [synth.draw_face(face, 160) for face in synth.sample_faces(20, seed=5)]
     return next(p for p in pictures if detect_faces(p, recognizer.detector))
 
 
