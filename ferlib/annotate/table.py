@@ -56,11 +56,11 @@ class Records:
     notes: list[str] = field(default_factory=list)
 
     @contextmanager
-    def leave_out_if_bad(self, where: str, folder: Path | None = None) -> Iterator[None]:
+    def leave_out_if_bad(self, where: str = "", folder: Path | None = None) -> Iterator[None]:
         """Run a block that reads one record; if the record is bad, report it and go on.
 
         Args:
-            where: The file and the record, for the report.
+            where: The file and the record, for the report; "" if the error names them.
             folder: A folder of this machine that the report must not name.
 
         Yields:
@@ -70,7 +70,7 @@ class Records:
             yield
         except BadInputError as error:
             reason = str(error).replace(f"{folder}{os.sep}", "") if folder else str(error)
-            self.problems.append(f"{where}: {reason}; left out")
+            self.problems.append(f"{where}: {reason}; left out" if where else f"{reason}; left out")
 
     def warn(self) -> None:
         """Log the problems, then the notes."""
