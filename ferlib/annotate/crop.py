@@ -80,7 +80,7 @@ def crop_regions(
     if not images_folder.is_dir():
         raise BadInputError(f"{images_folder.name}: there is no such folder of pictures")
     records, earlier = Records(), _read_earlier_faces(out_folder)
-    complete = join_pictures(_complete(table), images_folder, records, table.attrs.get("recorded_paths"))
+    complete = join_pictures(_complete(table), images_folder, records)
     chosen = _choose(complete, parse_classes(class_names), tags == "all", records)
 
     # Threads are enough: decoding, resizing and packing are done by libraries that let other threads run.
@@ -260,17 +260,15 @@ def _find_orientation(file: Path, row: Any, image: np.ndarray) -> int:
 
 def _read_sources(folder: Path) -> dict[str, tuple[str, str]]:
     """Read (source, licence) per picture from the crawler's manifest.csv, if there is one."""
-    file = folder / "manifest.csv"
-    if not file.is_file():
-        return {}
     try:
-        manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+        manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+        rows = manifest[["file", "source", "licence"]].itertuples(index=False, name=None)
+    except (FileNotFoundError, KeyError):  # no manifest, or another tool's
+        return {}
     except (OSError, ValueError) as error:
         logger.warning("manifest.csv cannot be read (%s); the faces have no source and licence", error)
         return {}
-    if not {"file", "source", "licence"} <= set(manifest.columns):
-        return {}
-    return {row.file: (row.source, row.licence) for row in manifest.itertuples() if row.file}
+    return {file: (source, licence) for file, source, licence in rows if file}
 
 
 def _read_earlier_faces(folder: Path) -> set[str]:

@@ -124,30 +124,24 @@ def make_row(image: str, box: Sequence[int], emotion: str, tags: str, size: Size
     return dict(zip(COLUMNS, (image, *box, emotion, tags, *size), strict=True))
 
 
-def join_pictures(
-    table: pd.DataFrame, folder: Path, records: Records, recorded: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def join_pictures(table: pd.DataFrame, folder: Path, records: Records) -> pd.DataFrame:
     """Name the pictures of a table by their files, and leave out the boxes of those that have none.
 
     Args:
-        table: A table of boxes.
+        table: A table of boxes; its `attrs["recorded_paths"]` has the recorded paths of pictures with short names.
         folder: The folder of the pictures.
         records: Where to report the pictures that have no file.
-        recorded: Picture name to recorded path, where they differ.
 
     Returns:
         The rows whose picture was found; `image` is the file's name inside the folder.
     """
-    paths = {image: (recorded or {}).get(image, image) for image in table["image"].unique()}
+    recorded = table.attrs.get("recorded_paths", {})
+    paths = {image: recorded.get(image, image) for image in table["image"].unique()}
     found = find_pictures(paths.values(), folder)
-    files: dict[str, str] = {}
-    for image, path in paths.items():
-        match = found[path]
-        if isinstance(match, str):
-            files[image] = match
-        else:
-            records.problems.append(f"{image}: {match}; left out")
-    table = table[table["image"].isin(files.keys())]
+    files = {image: found[path] for image, path in paths.items()}
+    lost = {image: reason for image, reason in files.items() if not isinstance(reason, str)}
+    records.problems += [f"{image}: {reason}; left out" for image, reason in lost.items()]
+    table = table[~table["image"].isin(lost.keys())]
     return table.assign(image=table["image"].map(files))
 
 
