@@ -360,7 +360,7 @@ def add_boxes(
     where: str,
     items: Iterable,
     image: str,
-    size: Size,
+    sides: tuple[object, object],
     read: Callable[[Any], tuple[Sequence[float], list[str]]],
     untagged: bool = False,
 ) -> None:
@@ -368,17 +368,19 @@ def add_boxes(
 
     Args:
         records: Where they are added.
-        where: The file and the tool's word for a box, such as "a.json: shape".
+        where: The name of the file, and behind it the tool's word for a box: "a.json: shape".
         items: The boxes as the file has them: JSON objects or XML elements.
         image: The recorded path of the picture.
-        size: (width, height) of the picture, (0, 0) if unknown.
+        sides: (width, height) of the picture as the file has them.
         read: The function that reads (box, tags) of one of them; see `box_row`.
         untagged: Whether a box may have no tag.
     """
+    (file, _, word), name = where.rpartition(": "), short_name(image)
+    size = image_size_or_note(records, f"{file}: {name}", *sides)
     for place, item in enumerate(items, start=1):
-        with records.leave_out_if_bad(f"{where} {place} of {short_name(image)}"):
+        with records.leave_out_if_bad(f"{where} {place} of {name}"):
             if not hasattr(item, "get"):
-                raise AnnotationError(f"not a {where.split()[-1]}")
+                raise AnnotationError(f"not a {word}")
             records.rows.append(box_row(image, size, *read(item), untagged))
 
 

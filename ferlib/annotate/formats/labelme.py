@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records
 from ferlib.common.errors import AnnotationError
 
@@ -39,8 +39,7 @@ def _read_file(file: Path, records: Records) -> None:
     with records.leave_out_if_bad(file.name):
         image = recorded_path(fields.get(content, "imagePath", str), climbing=True)
         sides = content.get("imageWidth"), content.get("imageHeight")
-        size = fields.image_size_or_note(records, f"{file.name}: {short_name(image)}", *sides)
-        fields.add_boxes(records, f"{file.name}: shape", content["shapes"], image, size, _read_shape)
+        fields.add_boxes(records, f"{file.name}: shape", content["shapes"], image, sides, _read_shape)
 
 
 def _read_shape(shape: dict) -> tuple[tuple[float, ...], list[str]]:

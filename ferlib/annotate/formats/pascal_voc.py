@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records
 from ferlib.common.errors import AnnotationError
 
@@ -56,10 +56,9 @@ def _read_file(file: Path, records: Records) -> None:
         )
     with records.leave_out_if_bad(file.name):
         image = _read_recorded_path(root)
-        sides = [fields.number_in(_text(root, f"size/{side}") or "0") for side in ("width", "height")]
-        sides = [-1 if side is None else side for side in sides]
-        size = fields.image_size_or_note(records, f"{file.name}: {short_name(image)}", *sides)
-        fields.add_boxes(records, f"{file.name}: object", root.findall("object"), image, size, _read_object)
+        width, height = (fields.number_in(_text(root, f"size/{side}") or "0") for side in ("width", "height"))
+        sides = (-1 if width is None else width, -1 if height is None else height)
+        fields.add_boxes(records, f"{file.name}: object", root.findall("object"), image, sides, _read_object)
 
 
 def _read_recorded_path(root: ET.Element) -> str:

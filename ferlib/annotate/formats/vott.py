@@ -54,13 +54,9 @@ class VottProject(Records):
             raise AnnotationError(f"a second asset named {name!r}; the first is kept")
         if not isinstance(record.get("regions"), list):
             raise AnnotationError(f"{name} has no list of 'regions'")
-        sides = asset.get("size") or {}
-        sides = sides if isinstance(sides, dict) else {"width": sides}
-        size = fields.image_size_or_note(
-            self, f"{file.name}: {name}", sides.get("width"), sides.get("height")
-        )
-        where = f"{file.name}: region"
-        fields.add_boxes(self, where, record["regions"], path, size, _read_region, untagged=keep_all)
+        size, where = asset.get("size") or {}, f"{file.name}: region"
+        sides = (size.get("width"), size.get("height")) if isinstance(size, dict) else (size, None)
+        fields.add_boxes(self, where, record["regions"], path, sides, _read_region, untagged=keep_all)
 
     def _name_pictures(self, images_folder: Path | None) -> None:
         """Replace the recorded paths: by the files of a folder, or by short names."""
