@@ -80,7 +80,7 @@ def crop_regions(
     if not images_folder.is_dir():
         raise BadInputError(f"{images_folder.name}: there is no such folder of pictures")
     records, earlier = Records(), _read_earlier_faces(out_folder)
-    complete = join_pictures(_complete(table), images_folder, records, table.attrs.get("recorded_paths"))
+    complete = join_pictures(_complete(table), images_folder, records)
     chosen = _choose(complete, parse_classes(class_names), tags == "all", records)
 
     # Threads are enough: decoding, resizing and packing are done by libraries that let other threads run.
@@ -91,7 +91,7 @@ def crop_regions(
             records.problems += done.problems
     records.warn()
     sources = _read_sources(images_folder)
-    rows = [(*row, *sources.get(file, ("", ""))) for file, row in records.rows]
+    rows = [(*row, *sources.get(Path(row[1]).as_posix(), ("", ""))) for row in records.rows]
     faces = pd.DataFrame(rows, columns=list(FACES_COLUMNS)).astype({"label": "int64"})
     _write_faces_csv(faces, out_folder, earlier)
     return faces
@@ -131,32 +131,27 @@ def _choose(table: pd.DataFrame, classes: Sequence[str], all_tags: bool, records
     """Choose the boxes that have a class: picture to rows of the table, with label and class name."""
     chosen: dict[str, list] = {image: [] for image in table["image"]}
     without_class: Counter[str] = Counter()
-    for row in table.itertuples():
+    for row in table[table["emotion"] != NO_FACE].itertuples():
         where = f"region {row.number} of {row.image}"
-        if row.emotion == NO_FACE:
-            continue
         if not np.isfinite([row.x, row.y, row.width, row.height]).all():
             box = f"{row.x}, {row.y}, {row.width}, {row.height}"
             records.problems.append(f"{where}: box {box} is not four numbers; left out")
             continue
-        # beside an emotion a word such as "face" is not one of the rest
-        tags = (
-            list(filter(None, row.tags.split("|")))
-            if all_tags and REST not in classes
-            else _decisive(row, classes)
-        )
-        for name in () if all_tags else tags[1:2]:
+        tags = list(filter(None, row.tags.split("|")))
+        if not all_tags or REST in classes:  # beside an emotion a word such as "face" is not one of the rest
+            tags = _decisive(row, classes)
+        if not all_tags and len(tags) > 1:
             text = row.tags.replace("|", ", ")
-            records.notes.append(f"{where}: several tags ({text}); the label is {tags[0]}, not {name}")
+            records.notes.append(f"{where}: several tags ({text}); the label is {tags[0]}, not {tags[1]}")
+            tags = tags[:1]
         found: dict[int, Any] = {}
-        for name in tags if all_tags else tags[:1]:
-            label = None if name == NO_FACE else label_of(name, classes)
-            if label is not None:
+        for name in (tag for tag in tags or [""] if tag != NO_FACE):
+            label = label_of(name, classes)
+            if label is None:
+                without_class[class_key(name)] += 1
+            else:
                 own = {"emotion": class_key(name), "label": label, "class_name": classes[label]}
                 found.setdefault(label, row._replace(**own))
-            elif name != NO_FACE:
-                without_class[class_key(name)] += 1
-        without_class.update([""] if not tags else [])
         chosen[row.image] += found.values()
     _report_without_class(without_class, classes)
     return {image: rows for image, rows in chosen.items() if rows}
@@ -183,7 +178,7 @@ def _report_without_class(counts: Counter[str], classes: Sequence[str]) -> None:
 def _crop_picture(
     images_folder: Path, out_folder: Path, margin: float, earlier: set[str], chosen: list
 ) -> Records:
-    """Write the faces of one picture; the result's rows are (picture's file, row of faces.csv without source)."""
+    """Write the faces of one picture; the result's rows are those of faces.csv without source and licence."""
     records, first = Records(), chosen[0]
     with records.leave_out_if_bad(first.image, images_folder):
         file = images_folder / first.image
@@ -197,8 +192,7 @@ def _crop_picture(
                 name = f"{row.class_name}/{face_name(row.image, row.number)}"
                 name = _write_face(crop_face(image, box, margin), out_folder, name, earlier)
                 cut = clamp_box(grow_box(box, margin), image.shape[1], image.shape[0])
-                inside = file.relative_to(images_folder).as_posix()
-                records.rows.append((inside, (name, row.image, *cut, row.emotion, row.tags, row.label)))
+                records.rows.append((name, row.image, *cut, row.emotion, row.tags, row.label))
     return records
 
 
@@ -260,17 +254,15 @@ def _find_orientation(file: Path, row: Any, image: np.ndarray) -> int:
 
 def _read_sources(folder: Path) -> dict[str, tuple[str, str]]:
     """Read (source, licence) per picture from the crawler's manifest.csv, if there is one."""
-    file = folder / "manifest.csv"
-    if not file.is_file():
-        return {}
     try:
-        manifest = pd.read_csv(file, dtype=str, keep_default_na=False)
+        manifest = pd.read_csv(folder / "manifest.csv", dtype=str, keep_default_na=False)
+        rows = manifest[["file", "source", "licence"]].itertuples(index=False, name=None)
+    except (FileNotFoundError, KeyError):  # no manifest, or another tool's
+        return {}
     except (OSError, ValueError) as error:
         logger.warning("manifest.csv cannot be read (%s); the faces have no source and licence", error)
         return {}
-    if not {"file", "source", "licence"} <= set(manifest.columns):
-        return {}
-    return {row.file: (row.source, row.licence) for row in manifest.itertuples() if row.file}
+    return {file: (source, licence) for file, source, licence in rows if file}
 
 
 def _read_earlier_faces(folder: Path) -> set[str]:

@@ -8,9 +8,9 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, unquote_plus
 
@@ -24,6 +24,10 @@ _FRAME = re.compile(r"^(?P<video>.+)#t=(?P<seconds>[0-9.]+)$")
 
 
 _MAX_FOLDERS = 100
+
+_Rank = tuple[bool, bool, int]
+"""How well a file fits a recorded path; larger ones fit better: (whether the path was taken as it is, whether the
+whole path fits, how many parts from the end fit)."""
 
 
 class RecordedPaths(dict[str, str]):
@@ -104,16 +108,12 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
         tell it from the others.
     """
     names = {path: path for path in paths if not path.startswith("/")}
-    waiting, depth = list(dict.fromkeys(path for path in paths if path.startswith("/"))), 0
-    while waiting:
-        tails = {path: _tails(path) for path in waiting}
-        chosen = {path: each[min(depth, len(each) - 1)] for path, each in tails.items()}
-        count: dict[str, int] = defaultdict(int)
-        for name in [*chosen.values(), *names.values()]:
-            count[name] += 1
-        done = [path for path in waiting if count[chosen[path]] == 1 or depth >= len(tails[path]) - 1]
-        names |= {path: chosen[path] for path in done}
-        waiting, depth = [path for path in waiting if path not in names], depth + 1
+    tails = {path: _tails(path) for path in paths if path.startswith("/")}
+    while tails:
+        count = Counter([*names.values(), *(each[0] for each in tails.values())])
+        done = [path for path, each in tails.items() if count[each[0]] == 1 or len(each) == 1]
+        names |= {path: tails.pop(path)[0] for path in done}
+        tails = {path: each[1:] for path, each in tails.items()}
     return names
 
 
@@ -137,14 +137,6 @@ def _tails(path: str) -> list[str]:
     return [without, *tails] if "/upload/" in path and without != tails[0] else tails
 
 
-@dataclass(frozen=True)
-class _Match:
-    """The file that a recorded path means, and how well it fits: larger ranks fit better."""
-
-    name: str
-    rank: tuple[bool, bool, int]
-
-
 def find_pictures(paths: Iterable[str], folder: str | os.PathLike) -> dict[str, str | AnnotationError]:
     """Find the files that recorded paths mean: the longest tail of each path that exists below the folder.
 
@@ -160,48 +152,38 @@ def find_pictures(paths: Iterable[str], folder: str | os.PathLike) -> dict[str, 
         Recorded path to the name of the file inside the folder, or to the reason why there is none.
     """
     folder, paths = Path(folder), list(dict.fromkeys(paths))
-    found: dict[str, _Match | AnnotationError] = {}
-    for path in paths:
-        if not path.startswith("/"):
-            try:
-                clean_image_name(path)
-                if (folder / path).is_file():
-                    found[path] = _Match(path, (True, True, path.count("/") + 1))
-            except AnnotationError as error:
-                found[path] = error
-            except OSError as error:
-                found[path] = AnnotationError(f"the picture cannot be opened ({error.strerror})")
-    missing = [path for path in paths if path not in found]
-    files = _list_files(folder, missing) if missing else ({}, {})
     above = _parts(folder.resolve().as_posix().strip("/"))
+    result: dict[str, str | AnnotationError] = dict.fromkeys(paths, "")
+    missing = []
+    claims: dict[str, list[tuple[_Rank, str]]] = defaultdict(list)
+    for path in paths:
+        try:
+            if path.startswith("/") or not (clean_image_name(path) and (folder / path).is_file()):
+                missing.append(path)
+            else:
+                claims[path].append(((True, True, path.count("/") + 1), path))
+        except AnnotationError as error:
+            result[path] = error
+        except OSError as error:
+            result[path] = AnnotationError(f"the picture cannot be opened ({error.strerror})")
+    files = _list_files(folder, missing)
     for path in missing:
         try:
-            found[path] = _find(path, files, above)
+            name, rank = _find(path, files, above)
+            claims[name].append((rank, path))
         except AnnotationError as error:
-            found[path] = error
-    claims: dict[str, list[str]] = defaultdict(list)
-    best: dict[str, tuple[bool, bool, int]] = {}
-    for match in found.values():
-        if isinstance(match, _Match):
-            best[match.name] = max(match.rank, best.get(match.name, match.rank))
-    for path, match in found.items():
-        if isinstance(match, _Match) and match.rank == best[match.name]:
-            claims[match.name].append(path)
-    result: dict[str, str | AnnotationError] = {}
-    for path, match in found.items():
-        if isinstance(match, AnnotationError):
-            result[path] = match
-        elif match.rank < best[match.name]:
-            result[path] = AnnotationError(
-                f"{match.name} is another recorded picture, whose path fits better"
-            )
-        elif len(claimed := claims[match.name]) > 1:
-            result[path] = AnnotationError(
-                f"{match.name} could be {len(claimed)} pictures of the labels ({', '.join(claimed[:3])}); "
-                "keep the folders in which they were labelled"
-            )
-        else:
-            result[path] = match.name
+            result[path] = error
+    for name, claim in claims.items():
+        best = max(rank for rank, _ in claim)
+        first = [path for rank, path in claim if rank == best]
+        reason = (
+            f"{name} could be {len(first)} pictures of the labels ({', '.join(first[:3])}); "
+            "keep the folders in which they were labelled"
+        )
+        for path in first:
+            result[path] = name if len(first) == 1 else AnnotationError(reason)
+        reason = f"{name} is another recorded picture, whose path fits better"
+        result |= {path: AnnotationError(reason) for rank, path in claim if rank < best}
     return result
 
 
@@ -227,7 +209,7 @@ def _list_files(folder: Path, paths: Iterable[str]) -> tuple[dict[str, list[str]
     asked = {_parts(form)[-1] for path in paths for _, form in _forms(path)}
     by_path: dict[str, list[str]] = defaultdict(list)
     by_last: dict[str, list[str]] = defaultdict(list)
-    for root, folders, names in os.walk(folder):
+    for root, folders, names in os.walk(folder) if asked else ():
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
             if (last := _parts(name)[-1]) in asked:
@@ -237,8 +219,13 @@ def _list_files(folder: Path, paths: Iterable[str]) -> tuple[dict[str, list[str]
     return by_path, by_last
 
 
-def _find(path: str, files: tuple[dict[str, list[str]], dict[str, list[str]]], above: list[str]) -> _Match:
-    """Find the file of a recorded path that is not simply there; `above` are the parts of the folder's own path."""
+def _find(
+    path: str, files: tuple[dict[str, list[str]], dict[str, list[str]]], above: list[str]
+) -> tuple[str, _Rank]:
+    """Find the file of a recorded path that is not simply there, and how well it fits.
+
+    `above` are the parts of the folder's own path.
+    """
     by_path, by_last = files
     relative = not path.startswith("/")
     for as_recorded, form in _forms(path):
@@ -254,21 +241,12 @@ def _find(path: str, files: tuple[dict[str, list[str]], dict[str, list[str]]], a
                 "give --images the folder in which they were labelled"
             )
         if names:
-            shared = _shared(parts, [*above, *_parts(names[0])])
-            return _Match(names[0], (as_recorded, relative and shared == len(parts), shared))
+            pairs = zip(reversed(parts), reversed([*above, *_parts(names[0])]), strict=False)
+            shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+            return names[0], (as_recorded, relative and shared == len(parts), shared)
     if frame := _FRAME.match(short_name(path)):
         raise AnnotationError(
             f"a frame of the video {frame['video']} at {frame['seconds']} s; "
             f"save it as {short_name(path)}.jpg among the pictures (VoTT's export does)"
         )
     raise AnnotationError("no such picture in the folder; was it renamed or not downloaded?")
-
-
-def _shared(one: list[str], other: list[str]) -> int:
-    """Count the parts that two paths have in common from the end."""
-    count = 0
-    for a, b in zip(reversed(one), reversed(other), strict=False):
-        if a != b:
-            break
-        count += 1
-    return count

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock
 
-from ferlib.annotate.formats.vott import VottProject, asset_id, read_project, write_vott
+from ferlib.annotate.formats.vott import asset_id, read_project, write_vott
 from ferlib.annotate.pictures import clean_image_name
 from ferlib.annotate.table import NO_FACE, Records, join_pictures, make_row, make_table
 from ferlib.common.boxes import Box, clamp_box
@@ -128,26 +129,25 @@ class LabelQueue:
         names = _list_pictures(self.images_folder) if pictures is None else map(clean_image_name, pictures)
         self.pictures = list(names)
         self.position = 0
+        self.problems: list[str] = []
         self._detector, self._bundle = detector, bundle
+        self._ids: dict[str, str] = {}
+        self._entries: dict[str, _Picture] = defaultdict(_Picture)
         # of each label file as this session knows it; taken before reading, so that no change is missed
         self._digests = {file.name: _digest(file) for file in self.annotations_folder.glob("*-asset.json")}
-        try:
-            project = read_project(self.annotations_folder, True, self.images_folder)
-        except AnnotationError:
-            project = VottProject()  # no label file yet
-        project.warn()
-        self.problems = [*project.problems, *project.notes]
-        self._ids = project.ids
-        self._entries: dict[str, _Picture] = defaultdict(_Picture)
-        self._add_project(project)
+        with suppress(AnnotationError):  # no label file yet
+            self._read(self.annotations_folder)
         # once there are label files per picture, VoTT's export is not read any more
-        self._in_export = {row["image"] for row in project.rows if row["image"] not in self._ids}
+        self._in_export = self._entries.keys() - self._ids.keys()
         if boxes is not None:
             self._propose(boxes)
         self.to_first_open()
 
-    def _add_project(self, project: VottProject) -> None:
-        """Take over what label files hold."""
+    def _read(self, path: Path) -> None:
+        """Take over what a label file, or those of a folder, hold."""
+        project = read_project(path, True, self.images_folder)
+        self._report(project)
+        self._ids |= project.ids
         for name, notes in project.asset_notes.items():  # a file of ours has notes, even without a region
             self._entries[name] = _Picture(notes=notes, saved=bool(notes))
         for row in make_table(project.rows).itertuples():
@@ -158,16 +158,17 @@ class LabelQueue:
     def _propose(self, boxes: pd.DataFrame) -> None:
         """Take over the boxes of another tool for the pictures that have no label file."""
         records = Records()
-        for row in join_pictures(
-            boxes, self.images_folder, records, boxes.attrs.get("recorded_paths")
-        ).itertuples():
+        for row in join_pictures(boxes, self.images_folder, records).itertuples():
             entry = self._entries[row.image]
             if not entry.saved:
                 guess = self._as_choice(row.emotion)
                 entry.regions.append(Region((row.x, row.y, row.width, row.height), guess=guess))
                 entry.proposed = True
+        self._report(records)
+
+    def _report(self, records: Records) -> None:
         records.warn()
-        self.problems += records.problems
+        self.problems += [*records.problems, *records.notes]
 
     @property
     def image_name(self) -> str | None:
@@ -239,11 +240,10 @@ class LabelQueue:
 
     def _open(self, name: str) -> bool:
         """Load a picture for the first time: its size and, if it has no label file, proposals."""
+        if self._entries[name].opened:
+            return self._entries[name].readable
+        self._reload_if_changed(name)
         entry = self._entries[name]
-        if entry.opened:
-            return entry.readable
-        if self._digest_now(name) != self._known_digest(name):
-            entry = self._reload(name)
         entry.opened = True
         try:
             image = load_image(self.images_folder / name)
@@ -360,8 +360,7 @@ class LabelQueue:
 
     def _write(self, name: str, new: _Picture) -> None:
         file = self._file(name)
-        if self._digest_now(name) != self._known_digest(name):
-            self._reload(name)
+        if self._reload_if_changed(name):
             self._open(name)
             raise LabelConflict(
                 f"{name} was labelled by another session meanwhile; your last change is not saved: "
@@ -371,9 +370,8 @@ class LabelQueue:
             original = file.with_name(f"{file.name}.original")  # it holds more than we could read
             if not original.exists():
                 shutil.copy2(file, original)
-        for other in self._in_export - {name, *self._ids}:
-            if other in self.pictures:
-                self._write_entry(other, self._entries[other])
+        for other in self._in_export.intersection(self.pictures) - {name, *self._ids}:
+            self._write_entry(other, self._entries[other])
         self._in_export.clear()
         self._write_entry(name, new)
         self._entries[name] = new
@@ -387,23 +385,17 @@ class LabelQueue:
     def _file(self, name: str) -> Path:
         return self.annotations_folder / f"{self._ids.get(name) or asset_id(name)}-asset.json"
 
-    def _known_digest(self, name: str) -> str:
-        return self._digests.get(self._file(name).name, "")
-
-    def _digest_now(self, name: str) -> str:
-        return _digest(self._file(name))
-
-    def _reload(self, name: str) -> _Picture:
-        """Read the label file of a picture again, which another session has changed or removed."""
-        file, project = self._file(name), VottProject()
-        self._digests[file.name] = _digest(file)
-        if file.is_file():
-            project = read_project(file, True, self.images_folder)
+    def _reload_if_changed(self, name: str) -> bool:
+        """Read the label file of a picture again if another session has changed or removed it."""
+        file = self._file(name)
+        digest = _digest(file)
+        if digest == self._digests.get(file.name, ""):
+            return False
+        self._digests[file.name] = digest
         self._entries[name] = _Picture()
-        project.warn()
-        self.problems += [*project.problems, *project.notes]
-        self._add_project(project)
-        return self._entries[name]
+        if file.is_file():
+            self._read(file)
+        return True
 
     def load_image(self) -> np.ndarray:
         """Load the current picture.

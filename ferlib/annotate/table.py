@@ -55,11 +55,11 @@ class Records:
     notes: list[str] = field(default_factory=list)
 
     @contextmanager
-    def leave_out_if_bad(self, where: str, folder: Path | None = None) -> Iterator[None]:
+    def leave_out_if_bad(self, where: str = "", folder: Path | None = None) -> Iterator[None]:
         """Run a block that reads one record; if the record is bad, report it and go on.
 
         Args:
-            where: The file and the record, for the report.
+            where: The file and the record, for the report; "" if the error names them.
             folder: A folder of this machine that the report must not name.
 
         Yields:
@@ -69,7 +69,7 @@ class Records:
             yield
         except BadInputError as error:
             reason = str(error).replace(f"{folder}{os.sep}", "") if folder else str(error)
-            self.problems.append(f"{where}: {reason}; left out")
+            self.problems.append(f"{where}: {reason}; left out" if where else f"{reason}; left out")
 
     def warn(self) -> None:
         """Log the problems, then the notes."""
@@ -123,30 +123,24 @@ def make_row(image: str, box: Sequence[int], emotion: str, tags: str, size: Size
     return dict(zip(COLUMNS, (image, *box, emotion, tags, *size), strict=True))
 
 
-def join_pictures(
-    table: pd.DataFrame, folder: Path, records: Records, recorded: Mapping[str, str] | None = None
-) -> pd.DataFrame:
+def join_pictures(table: pd.DataFrame, folder: Path, records: Records) -> pd.DataFrame:
     """Name the pictures of a table by their files, and leave out the boxes of those that have none.
 
     Args:
-        table: A table of boxes.
+        table: A table of boxes; its `attrs["recorded_paths"]` has the recorded paths of pictures with short names.
         folder: The folder of the pictures.
         records: Where to report the pictures that have no file.
-        recorded: Picture name to recorded path, where they differ.
 
     Returns:
         The rows whose picture was found; `image` is the file's name inside the folder.
     """
-    paths = {image: (recorded or {}).get(image, image) for image in table["image"].unique()}
+    recorded = table.attrs.get("recorded_paths", {})
+    paths = {image: recorded.get(image, image) for image in table["image"].unique()}
     found = find_pictures(paths.values(), folder)
-    files: dict[str, str] = {}
-    for image, path in paths.items():
-        match = found[path]
-        if isinstance(match, str):
-            files[image] = match
-        else:
-            records.problems.append(f"{image}: {match}; left out")
-    table = table[table["image"].isin(files.keys())]
+    files = {image: found[path] for image, path in paths.items()}
+    lost = {image: reason for image, reason in files.items() if not isinstance(reason, str)}
+    records.problems += [f"{image}: {reason}; left out" for image, reason in lost.items()]
+    table = table[~table["image"].isin(lost.keys())]
     return table.assign(image=table["image"].map(files))
 
 

@@ -13,9 +13,11 @@ import pandas as pd
 
 from ferlib.annotate.formats.bbox_widget import is_bbox_widget, read_bbox_widget
 from ferlib.annotate.formats.box_csv import (
+    ROBOFLOW_COLUMNS,
     VOTT_COLUMNS,
     read_box_csv,
     read_header,
+    read_roboflow_csv,
     read_vott_csv,
     write_box_csv,
 )
@@ -24,7 +26,6 @@ from ferlib.annotate.formats.fields import read_json, read_text
 from ferlib.annotate.formats.label_studio import read_label_studio
 from ferlib.annotate.formats.labelme import read_labelme
 from ferlib.annotate.formats.pascal_voc import read_pascal_voc
-from ferlib.annotate.formats.roboflow_csv import ROBOFLOW_COLUMNS, read_roboflow_csv
 from ferlib.annotate.formats.vott import read_vott, write_vott
 from ferlib.annotate.formats.yolo import is_yolo, read_yolo
 from ferlib.annotate.table import ImageSizes
@@ -75,14 +76,13 @@ def read_boxes(
         label_format = detect_format(path)
     check_choice("label format", label_format, READERS)
     if annotator is not None and label_format != "label-studio":
-        raise BadInputError(
-            f"annotator is {annotator!r}, but {Path(path).name} ({label_format}) names no people"
-        )
-    if label_format == "label-studio":
-        return read_label_studio(path, annotator)
-    if label_format == "yolo":
-        return read_yolo(path, images_folder)
-    return READERS[label_format](path)
+        name = Path(path).name
+        raise BadInputError(f"annotator is {annotator!r}, but {name} ({label_format}) names no people")
+    options: dict[str, dict] = {
+        "label-studio": {"annotator": annotator},
+        "yolo": {"images_folder": images_folder},
+    }
+    return READERS[label_format](path, **options.get(label_format, {}))
 
 
 def write_boxes(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import BOX, Records
 from ferlib.common.errors import AnnotationError
 
@@ -33,14 +33,12 @@ def read_bbox_widget(path: str | os.PathLike) -> pd.DataFrame:
         raise AnnotationError(f"{file.name}: not picture names with lists of boxes")
     for name, boxes in content.items():
         with records.leave_out_if_bad(f"{file.name}: {name}"):
-            image = recorded_path(name)
-            for place, box in enumerate(boxes, start=1):
-                with records.leave_out_if_bad(f"{file.name}: box {place} of {short_name(image)}"):
-                    if not isinstance(box, dict):
-                        raise AnnotationError("not a box")
-                    tags = fields.clean_tags([box.get("label")])
-                    records.rows.append(fields.box_row(image, (0, 0), fields.numbers(box, BOX), tags))
+            fields.add_boxes(records, f"{file.name}: box", boxes, recorded_path(name), (0, 0), _read_box)
     return records.table()
+
+
+def _read_box(box: dict) -> tuple[list[float], list[str]]:
+    return fields.numbers(box, BOX), fields.clean_tags([box.get("label")])
 
 
 def is_bbox_widget(content: object) -> bool:
@@ -52,11 +50,7 @@ def is_bbox_widget(content: object) -> bool:
     Returns:
         Whether it maps names to lists, and the boxes in them have `x` and `width`.
     """
-    if (
-        not isinstance(content, dict)
-        or not content
-        or not all(isinstance(each, list) for each in content.values())
-    ):
+    if not isinstance(content, dict) or not all(isinstance(each, list) for each in content.values()):
         return False
     boxes = [box for each in content.values() for box in each]
     return any(isinstance(box, dict) and {"x", "width"} <= box.keys() for box in boxes)

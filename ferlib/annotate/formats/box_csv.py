@@ -1,4 +1,4 @@
-"""Tables of boxes as CSV: ferlib's own columns, and those of VoTT's CSV export."""
+"""Tables of boxes as CSV: ferlib's own columns, those of VoTT's CSV export, and those of Roboflow."""
 
 import csv
 import io
@@ -11,12 +11,15 @@ import pandas as pd
 
 from ferlib.annotate.formats import fields
 from ferlib.annotate.pictures import recorded_path
-from ferlib.annotate.table import BOX, COLUMNS, ImageSizes, Records
+from ferlib.annotate.table import BOX, COLUMNS, ImageSizes, Records, Size
 from ferlib.common.errors import AnnotationError
 from ferlib.common.files import write_text
 
-VOTT_COLUMNS = ("image", "xmin", "ymin", "xmax", "ymax", "label")
+VOTT_COLUMNS = ("image", *fields.CORNERS, "label")
 """The columns of VoTT's CSV export."""
+
+ROBOFLOW_COLUMNS = ("width", "height", "class", *fields.CORNERS)
+"""The columns of the CSV of Roboflow, TensorFlow's object detection and Kaggle; before them is `filename`."""
 
 
 def read_vott_csv(path: str | os.PathLike) -> pd.DataFrame:
@@ -43,6 +46,23 @@ def read_vott_csv(path: str | os.PathLike) -> pd.DataFrame:
         else:
             records.rows.append(row)
     return records.table()
+
+
+def read_roboflow_csv(path: str | os.PathLike) -> pd.DataFrame:
+    """Read a CSV with one row per box: the picture and its size, the class, and the corners in pixels.
+
+    A row that cannot be used is left out, with a warning that names its line.
+
+    Args:
+        path: The path of the file.
+
+    Returns:
+        A table of boxes (see `ferlib.annotate.table`).
+
+    Raises:
+        AnnotationError: The file is missing or has other columns.
+    """
+    return read_rows(path, ("image", *ROBOFLOW_COLUMNS), _roboflow_row).table()
 
 
 def read_box_csv(path: str | os.PathLike) -> pd.DataFrame:
@@ -86,17 +106,23 @@ def write_box_csv(
 
 
 def _vott_row(row: Mapping[str, str]) -> dict:
-    left, top, right, bottom = fields.numbers(row, VOTT_COLUMNS[1:5], read=number_in)
-    box = (left, top, right - left, bottom - top)
-    return fields.box_row(
-        recorded_path(unquote(row["image"])), (0, 0), box, fields.clean_tags([row["label"]])
-    )
+    box, image = fields.box_of_corners(row), recorded_path(unquote(row["image"]))
+    return fields.box_row(image, (0, 0), box, fields.clean_tags([row["label"]]))
+
+
+def _roboflow_row(row: Mapping[str, str]) -> dict:
+    box, size = fields.box_of_corners(row), _size(row["width"], row["height"])
+    return fields.box_row(recorded_path(row["image"]), size, box, fields.clean_tags([row["class"]]))
+
+
+def _size(width: str | None, height: str | None) -> Size:
+    return fields.image_size(fields.number_in(width), fields.number_in(height)) or (0, 0)
 
 
 def _box_row(row: Mapping[str, str]) -> dict:
     image = recorded_path(row["image"])
-    size = fields.image_size(*(number_in(row.get(key) or "0") for key in COLUMNS[-2:])) or (0, 0)
-    box = fields.numbers(row, BOX, read=number_in)
+    size = _size(*(row.get(key) or "0" for key in COLUMNS[-2:]))
+    box = fields.numbers(row, BOX, read=fields.number_in)
     emotion = row["emotion"].strip()
     tags = fields.clean_tags(row["tags"].split("|") if row.get("tags") else [emotion])
     found = fields.box_row(image, size, box, tags, untagged="tags" in row and not emotion)
@@ -152,18 +178,3 @@ def read_rows(path: str | os.PathLike, columns: tuple[str, ...], read: Callable[
     except csv.Error as error:
         raise AnnotationError(f"{file.name}: not a CSV file ({error})") from error
     return records
-
-
-def number_in(text: str | None) -> float | None:
-    """Read the number that a text is.
-
-    Args:
-        text: The text; None for none.
-
-    Returns:
-        The number as `ferlib.annotate.formats.fields.number` reads it; None for any other text.
-    """
-    try:
-        return fields.number(float(text or ""))
-    except ValueError:
-        return None

@@ -40,15 +40,13 @@ def read_coco(path: str | os.PathLike) -> pd.DataFrame:
     if not all(isinstance(content.get(key), list) for key in ("images", "annotations")):
         raise AnnotationError(f"{file.name}: not a COCO file (it has no lists 'images' and 'annotations')")
     images = _read_images(content["images"], file.name, records)
-    items = content.get("categories")
-    categories = [item for item in (items if isinstance(items, list) else ()) if isinstance(item, dict)]
-    names = {_key(item.get("id")): fields.as_text(item.get("name")) for item in categories}
+    categories = [item for item in fields.get(content, "categories", list) if isinstance(item, dict)]
+    names = {_key(item.get("id")): fields.get(item, "name", str) for item in categories}
     for place, record in enumerate(content["annotations"], start=1):
         key = _key(record.get("image_id")) if isinstance(record, dict) else ""
         image, size = images.get(key, ("", (0, 0)))
-        with records.leave_out_if_bad(
-            f"{file.name}: annotation {place}" + (f" of {short_name(image)}" if image else "")
-        ):
+        where = f"{file.name}: annotation {place}" + (f" of {short_name(image)}" if image else "")
+        with records.leave_out_if_bad(where):
             if not isinstance(record, dict):
                 raise AnnotationError("not an annotation")
             if not image:
@@ -69,20 +67,18 @@ def _key(identity: object) -> str:
 def _read_images(items: list, file_name: str, records: Records) -> dict[str, tuple[str, Size]]:
     """Read the pictures: id to (recorded path, (width, height)). Of two entries for one file the first is kept."""
     images: dict[str, tuple[str, Size]] = {}
-    names = set()
+    paths = set()
     for place, item in enumerate(items, start=1):
         with records.leave_out_if_bad(f"{file_name}: image {place}"):
             if not isinstance(item, dict) or not _key(item.get("id")):
                 raise AnnotationError("has no 'id'")
-            name, key = recorded_path(fields.as_text(item.get("file_name"))), _key(item["id"])
-            if name in names or key in images:
-                raise AnnotationError(
-                    f"a second image named {short_name(name)!r} or with its id; the first is kept"
-                )
-            where = f"{file_name}: {short_name(name)}"
-            size = fields.image_size_or_note(records, where, item.get("width"), item.get("height"))
-            images[key] = name, size
-            names.add(name)
+            path, key = recorded_path(fields.get(item, "file_name", str)), _key(item["id"])
+            name = short_name(path)
+            if path in paths or key in images:
+                raise AnnotationError(f"a second image named {name!r} or with its id; the first is kept")
+            sides = item.get("width"), item.get("height")
+            images[key] = path, fields.image_size_or_note(records, f"{file_name}: {name}", *sides)
+            paths.add(path)
     return images
 
 
@@ -98,17 +94,15 @@ def _read_tags(record: dict, names: Mapping[str, str]) -> list[str]:
 def _read_box(record: dict) -> Sequence[float]:
     if record.get("iscrowd") == 1:
         raise AnnotationError("iscrowd is 1, a group and not one face")
-    box, shapes = record.get("bbox"), record.get("segmentation")
-    if isinstance(box, list) and box:
+    if box := fields.get(record, "bbox", list):
         values = [value for value in map(fields.number, box) if value is not None]
         if len(box) != 4 or len(values) != 4:
             raise AnnotationError(f"bbox is {fields.shorten(box)}, not four numbers of pixels")
-        attributes = record.get("attributes")
-        rotation = attributes.get("rotation") if isinstance(attributes, dict) else None
+        rotation = fields.get(record, "attributes", dict).get("rotation")
         return fields.rotated_box(values, fields.number(rotation))
-    if isinstance(shapes, dict):
+    if isinstance(record.get("segmentation"), dict):
         raise AnnotationError("a mask (RLE) without a bbox")
-    polygons = [shape for shape in shapes if isinstance(shape, list)] if isinstance(shapes, list) else []
+    polygons = [shape for shape in fields.get(record, "segmentation", list) if isinstance(shape, list)]
     points = [point for shape in polygons for point in zip(shape[::2], shape[1::2], strict=False)]
     if not points:
         raise AnnotationError("neither 'bbox' nor 'segmentation'")

@@ -4,17 +4,19 @@ Each function takes one value as a file has it and returns a clean one, or raise
 reason; the reader adds the record's place in the file and goes on with the next one.
 """
 
+import cmath
 import codecs
 import json
 import math
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
+from ferlib.annotate.pictures import short_name
 from ferlib.annotate.table import NO_FACE, Records, Size, make_row
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import AnnotationError
@@ -26,6 +28,11 @@ MAX_SIDE = 1_000_000
 
 MAX_AREA = 1_000_000_000
 """A picture of this many pixels or more is not believed."""
+
+CORNERS = ("xmin", "ymin", "xmax", "ymax")
+"""The names that Pascal VOC and the CSVs made from it have for the edges of a box."""
+
+_Kind = TypeVar("_Kind")
 
 
 def read_text(file: Path) -> str:
@@ -80,17 +87,13 @@ def read_each_file(
     images: set[str] = set()
     for file in files:
         count = len(records.rows)
-        try:
+        with records.leave_out_if_bad():
             read_file(file, records)
             new = {row["image"] for row in records.rows[count:]}
-            if images & new:  # perhaps another folder's picture of the same name
-                raise AnnotationError(
-                    f"{file.name}: a second file for {min(images & new)}; the first is kept"
-                )
+            if both := images & new:  # perhaps another folder's picture of the same name
+                del records.rows[count:]
+                raise AnnotationError(f"{file.name}: a second file for {min(both)}; the first is kept")
             images |= new
-        except AnnotationError as error:
-            del records.rows[count:]
-            records.problems.append(f"{error}; left out")
     return records
 
 
@@ -160,6 +163,37 @@ def numbers(record: Mapping, keys: Sequence[str], unit: str = "pixels", read: Ca
         key = keys[values.index(None)]
         raise AnnotationError(f"{key} is {shorten(record.get(key))}, not a number of {unit}")
     return values
+
+
+def number_in(text: str | None) -> float | None:
+    """Read the number that a text is.
+
+    Args:
+        text: The text; None for none.
+
+    Returns:
+        The number as `number` reads it; None for any other text.
+    """
+    try:
+        return number(float(text or ""))
+    except ValueError:
+        return None
+
+
+def box_of_corners(record: Mapping) -> tuple[float, ...]:
+    """Read the box of a record that has its edges as text.
+
+    Args:
+        record: The record, with the keys `CORNERS`.
+
+    Returns:
+        (x, y, width, height) in pixels, as the file has it.
+
+    Raises:
+        AnnotationError: An edge is missing or is not a number.
+    """
+    left, top, right, bottom = numbers(record, CORNERS, read=number_in)
+    return left, top, right - left, bottom - top
 
 
 def image_size(width: object, height: object) -> Size | None:
@@ -266,15 +300,11 @@ def rotated_box(box: Sequence[float], degrees: object, centre: bool = True) -> t
         raise AnnotationError(f"rotation is {shorten(degrees)}, not a number of degrees")
     if angle % 360 == 0:
         return x, y, width, height
-    cosine, sine = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    a, b = (x + width / 2, y + height / 2) if centre else (x, y)
-    corners = [
-        (x - a, y - b),
-        (x + width - a, y - b),
-        (x - a, y + height - b),
-        (x + width - a, y + height - b),
-    ]
-    return bounding_box([(a + u * cosine - v * sine, b + u * sine + v * cosine) for u, v in corners])
+    turn = cmath.rect(1, math.radians(angle))
+    pivot = complex(x + width / 2, y + height / 2) if centre else complex(x, y)
+    corners = (complex(u, v) for u in (x, x + width) for v in (y, y + height))
+    turned = [pivot + (corner - pivot) * turn for corner in corners]
+    return bounding_box([(each.real, each.imag) for each in turned])
 
 
 def clean_tags(tags: object) -> list[str]:
@@ -325,6 +355,35 @@ def box_row(image: str, size: Size, box: Sequence[float], tags: list[str], untag
     return make_row(image, box, emotion_of(tags), "|".join(tags), size)
 
 
+def add_boxes(
+    records: Records,
+    where: str,
+    items: Iterable,
+    image: str,
+    sides: tuple[object, object],
+    read: Callable[[Any], tuple[Sequence[float], list[str]]],
+    untagged: bool = False,
+) -> None:
+    """Add the boxes of one picture to the records; a bad one is left out, and reported with its place.
+
+    Args:
+        records: Where they are added.
+        where: The name of the file, and behind it the tool's word for a box: "a.json: shape".
+        items: The boxes as the file has them: JSON objects or XML elements.
+        image: The recorded path of the picture.
+        sides: (width, height) of the picture as the file has them.
+        read: The function that reads (box, tags) of one of them; see `box_row`.
+        untagged: Whether a box may have no tag.
+    """
+    (file, _, word), name = where.rpartition(": "), short_name(image)
+    size = image_size_or_note(records, f"{file}: {name}", *sides)
+    for place, item in enumerate(items, start=1):
+        with records.leave_out_if_bad(f"{where} {place} of {name}"):
+            if not hasattr(item, "get"):
+                raise AnnotationError(f"not a {word}")
+            records.rows.append(box_row(image, size, *read(item), untagged))
+
+
 def emotion_of(tags: Sequence[str]) -> str:
     """Get the emotion that the tags of a box name.
 
@@ -339,16 +398,19 @@ def emotion_of(tags: Sequence[str]) -> str:
     return next((name for name in names if name in EIGHT or name == NO_FACE), names[0] if names else "")
 
 
-def as_text(value: object) -> str:
-    """Return a value that is text.
+def get(record: object, key: str, kind: type[_Kind]) -> _Kind:
+    """Get the value that a record has for a key, if it is of the kind that it should be.
 
     Args:
-        value: The value.
+        record: The record; anything but a mapping has no value.
+        key: The key.
+        kind: The type: `dict`, `list` or `str`.
 
     Returns:
-        The value, "" if it is not text.
+        The value; an empty one of the kind if there is none, or one of another type.
     """
-    return value if isinstance(value, str) else ""
+    value = record.get(key) if isinstance(record, Mapping) else None
+    return value if isinstance(value, kind) else kind()
 
 
 def shorten(value: object) -> str:

@@ -3,6 +3,7 @@
 import math
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -47,9 +48,10 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
     if tasks and not any("data" in task or "image" in task for task in tasks):
         raise AnnotationError(f"{file.name}: not a Label Studio export (no task has 'data')")
     if annotator is not None:
-        _check_annotator(tasks, str(annotator), file.name)
+        annotator = str(annotator)
+        _check_annotator(tasks, annotator, file.name)
         # JSON-MIN has a task of its own for each person
-        tasks = [task for task in tasks if "data" in task or str(annotator) in _people(task.get("annotator"))]
+        tasks = [task for task in tasks if "data" in task or annotator in _people(task.get("annotator"))]
     images = set()
     for place, task in enumerate(tasks, start=1):
         where, regions = f"{file.name}: task {place}", []
@@ -57,7 +59,7 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
             image = _read_recorded_path(task)
             if image in images:
                 hint = (
-                    "" if "data" in task or "annotator" not in task else " (--annotator reads one person's)"
+                    " (--annotator reads one person's)" if "annotator" in task and "data" not in task else ""
                 )
                 raise AnnotationError(f"a second task for {short_name(image)!r}; the first is kept{hint}")
             where += f" ({short_name(image)})"
@@ -71,18 +73,20 @@ def read_label_studio(path: str | os.PathLike, annotator: int | str | None = Non
 
 def _read_recorded_path(task: dict) -> str:
     """Read the picture of a task: `data.image`, else the first value in `data` that looks like a picture."""
-    data = task["data"] if isinstance(task.get("data"), dict) else task
+    data = fields.get(task, "data", dict) if isinstance(task.get("data"), dict) else task
     texts = [each for each in (data.get("image"), *data.values()) if isinstance(each, str)]
-    texts = [text for text in texts if _IMAGE.search(text)]
-    if not texts:
+    address = next((text for text in texts if _IMAGE.search(text)), "").replace("\\", "/")
+    if not address:
         raise AnnotationError("no picture in its 'data'")
-    address = texts[0].replace("\\", "/")
     address = unquote(address) if address.startswith("/data/upload/") else address
     return recorded_path("/" + address if address.startswith("upload/") else address)
 
 
-def _read_results(task: dict, annotator: int | str | None, where: str, records: Records) -> list:
-    """Read the results of one person; JSON-MIN has lists of results under names of its own."""
+def _read_results(task: dict, annotator: str | None, where: str, records: Records) -> list:
+    """Read the results of one person; JSON-MIN has lists of results under names of its own.
+
+    Relations between regions are left out; a choice for the whole picture alone is reported.
+    """
     if "data" not in task:
         items = [item for value in task.values() if isinstance(value, list) for item in value]
         items = [item for item in items if isinstance(item, dict) and ("x" in item or "points" in item)]
@@ -96,23 +100,19 @@ def _read_results(task: dict, annotator: int | str | None, where: str, records: 
         )
     annotations = [each for each in annotations if not each.get("was_cancelled")]
     if annotator is not None:
-        annotations = [each for each in annotations if str(annotator) in _people(each.get("completed_by"))]
-    annotations.sort(key=lambda each: each.get("ground_truth") is not True)
+        annotations = [each for each in annotations if annotator in _people(each.get("completed_by"))]
     if not annotations:
         return []
-    if annotator is None and len(annotations) > 1 and annotations[0].get("ground_truth") is not True:
-        others = [_people(each.get("completed_by"))[-1] for each in annotations[1:]]
+    annotations.sort(key=lambda each: each.get("ground_truth") is not True)
+    first, *others = annotations
+    if annotator is None and others and first.get("ground_truth") is not True:
+        other = _people(others[0].get("completed_by"))[-1]
         records.notes.append(
-            f"{where}: {len(annotations)} annotations; the first is read; --annotator {others[0]} reads another"
+            f"{where}: {len(annotations)} annotations; the first is read; --annotator {other} reads another"
         )
-    if not isinstance(annotations[0].get("result"), list):
+    if not isinstance(first.get("result"), list):
         raise AnnotationError("an annotation without a list of 'result'")
-    return _regions_of(annotations[0]["result"], where, records)
-
-
-def _regions_of(results: list, where: str, records: Records) -> list:
-    """Leave out relations between regions; a choice for the whole picture alone is reported."""
-    results = [each for each in results if not (isinstance(each, dict) and each.get("type") == "relation")]
+    results = [each for each in first["result"] if fields.get(each, "type", str) != "relation"]
     if results and all(_is_choice(each) and not _has_shape(each) for each in results):
         records.problems.append(
             f"{where}: a choice for the whole picture, without a box around a face; left out"
@@ -134,12 +134,11 @@ def _check_annotator(tasks: list[dict], annotator: str, file_name: str) -> None:
         raise AnnotationError(f"{file_name}: no annotation by {annotator!r}; the annotators are {names}")
 
 
-def _people(person: object) -> tuple[str, ...]:
+def _people(person: object) -> list[str]:
     """Return the names under which an annotator is known."""
     names = (person.get("id"), person.get("email")) if isinstance(person, dict) else (person,)
-    return tuple(
-        fields.shorten(name) if not isinstance(name, str) else name for name in names if name is not None
-    ) or ("?",)
+    texts = [name if isinstance(name, str) else fields.shorten(name) for name in names if name is not None]
+    return texts or ["?"]
 
 
 def _group_by_region(results: list) -> list[list]:
@@ -158,7 +157,7 @@ def _has_shape(item: object) -> bool:
 
 
 def _is_choice(item: object) -> bool:
-    return isinstance(item, dict) and item.get("type") in ("choices", "rating", "textarea", "taxonomy")
+    return fields.get(item, "type", str) in ("choices", "rating", "textarea", "taxonomy")
 
 
 def _read_region(image: str, parts: list) -> dict[str, Any]:
@@ -166,27 +165,28 @@ def _read_region(image: str, parts: list) -> dict[str, Any]:
     if not all(isinstance(part, dict) and isinstance(part.get("value"), dict) for part in parts):
         raise AnnotationError("not a region")
     tags = [tag for part in parts for key in _LABEL_KEYS for tag in fields.clean_tags(part["value"].get(key))]
-    shape = next((part for part in parts if _has_shape(part)), parts[0])
-    width, height = shape.get("original_width"), shape.get("original_height")
-    size = fields.image_size(width, height)
+    shape = next(filter(_has_shape, parts), parts[0])
+    sides = shape.get("original_width"), shape.get("original_height")
+    size = fields.image_size(*sides)
     if not size or not size[0]:
-        text = f"{fields.shorten(width)}×{fields.shorten(height)}"
+        text = "×".join(map(fields.shorten, sides))
         raise AnnotationError(f"{text} is no size; percent of it cannot become pixels")
     if shape.get("image_rotation"):
         raise AnnotationError("the picture was turned in the tool; turn the file itself and label it again")
     return fields.box_row(image, size, _read_shape(shape["value"], size), list(dict.fromkeys(tags)))
 
 
-def _read_shape(value: dict, size: Size) -> tuple[float, ...]:
+def _read_shape(value: dict, size: Size) -> Sequence[float]:
     """Compute a shape's bounding box (x, y, width, height) in pixels."""
-    to_x, to_y = size[0] / 100, size[1] / 100
-    if isinstance(value.get("points"), list) and value["points"]:
-        x, y, w, h = fields.bounding_box(value["points"])
-        return x * to_x, y * to_y, w * to_x, h * to_y
-    ellipse = "radiusX" in value
+    points, ellipse = fields.get(value, "points", list), "radiusX" in value
     sides = ("radiusX", "radiusY") if ellipse else ("width", "height")
-    x, y, w, h = fields.numbers(value, ("x", "y", *sides), unit="percent")
-    x, y, w, h = x * to_x, y * to_y, w * to_x, h * to_y
+    if points:
+        percent: Sequence[float] = fields.bounding_box(points)
+    else:
+        percent = fields.numbers(value, ("x", "y", *sides), unit="percent")
+    x, y, w, h = (each * side / 100 for each, side in zip(percent, (*size, *size), strict=True))
+    if points:
+        return x, y, w, h
     if w <= 0 or h <= 0:
         raise AnnotationError(f"{w:g}×{h:g} pixels, no area")
     if not ellipse:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records
 from ferlib.common.errors import AnnotationError
 
@@ -37,27 +37,20 @@ def _read_file(file: Path, records: Records) -> None:
     if not isinstance(content, dict) or not isinstance(content.get("shapes"), list):
         raise AnnotationError(f"{file.name}: not a file of labelme (it has no list 'shapes')")
     with records.leave_out_if_bad(file.name):
-        image = recorded_path(fields.as_text(content.get("imagePath")), climbing=True)
-        where = f"{file.name}: {short_name(image)}"
-        width, height = content.get("imageWidth"), content.get("imageHeight")
-        size = fields.image_size_or_note(records, where, width, height)
-        for place, shape in enumerate(content["shapes"], start=1):
-            with records.leave_out_if_bad(f"{file.name}: shape {place} of {short_name(image)}"):
-                if not isinstance(shape, dict):
-                    raise AnnotationError("not a shape")
-                flags = shape["flags"] if isinstance(shape.get("flags"), dict) else {}
-                tags = fields.clean_tags(
-                    [shape.get("label"), *(key for key, on in flags.items() if on is True)]
-                )
-                records.rows.append(fields.box_row(image, size, _read_box(shape), tags))
+        image = recorded_path(fields.get(content, "imagePath", str), climbing=True)
+        sides = content.get("imageWidth"), content.get("imageHeight")
+        fields.add_boxes(records, f"{file.name}: shape", content["shapes"], image, sides, _read_shape)
 
 
-def _read_box(shape: dict) -> tuple[float, ...]:
-    points = shape.get("points")
-    if not isinstance(points, list) or not points:
+def _read_shape(shape: dict) -> tuple[tuple[float, ...], list[str]]:
+    """Read (box, tags) of a shape."""
+    flags = fields.get(shape, "flags", dict)
+    tags = fields.clean_tags([shape.get("label"), *(key for key, on in flags.items() if on is True)])
+    points = fields.get(shape, "points", list)
+    if not points:
         raise AnnotationError("no 'points'")
-    if shape.get("shape_type") != "circle":
-        return fields.bounding_box(points)
-    _, _, width, height = fields.bounding_box(points)  # the centre, and a point of the edge
-    radius, (x, y) = math.hypot(width, height), points[0]
-    return x - radius, y - radius, 2 * radius, 2 * radius
+    box = fields.bounding_box(points)
+    if shape.get("shape_type") == "circle":  # the centre, and a point of the edge
+        radius, (x, y) = math.hypot(*box[2:]), points[0]
+        box = (x - radius, y - radius, 2 * radius, 2 * radius)
+    return box, tags

@@ -7,8 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.formats.box_csv import number_in
-from ferlib.annotate.pictures import recorded_path, short_name
+from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records
 from ferlib.common.errors import AnnotationError
 
@@ -32,18 +31,8 @@ def read_pascal_voc(path: str | os.PathLike) -> pd.DataFrame:
     return fields.read_each_file(path, "*.xml", _read_file).table()
 
 
-def read_xml(file: Path) -> ET.Element:
-    """Read XML without a document type, so without entities.
-
-    Args:
-        file: The path of the file.
-
-    Returns:
-        Its root.
-
-    Raises:
-        AnnotationError: The file cannot be read, is no XML, or declares a document type.
-    """
+def _read_xml(file: Path) -> ET.Element:
+    """Read XML without a document type, so without entities."""
     text = fields.read_text(file)
     if "<!DOCTYPE" in text:  # entities can read other files, or grow without limit
         raise AnnotationError(
@@ -56,7 +45,7 @@ def read_xml(file: Path) -> ET.Element:
 
 
 def _read_file(file: Path, records: Records) -> None:
-    root = read_xml(file)
+    root = _read_xml(file)
     if root.tag == "annotations":
         raise AnnotationError(
             f"{file.name}: CVAT's own XML, which is not read; export the task as 'COCO 1.0' or 'PASCAL VOC 1.1'"
@@ -67,12 +56,9 @@ def _read_file(file: Path, records: Records) -> None:
         )
     with records.leave_out_if_bad(file.name):
         image = _read_recorded_path(root)
-        where = f"{file.name}: {short_name(image)}"
-        sides = [number_in(_text(root, f"size/{side}") or "0") for side in ("width", "height")]
-        size = fields.image_size_or_note(records, where, *(-1 if side is None else side for side in sides))
-        for place, item in enumerate(root.findall("object"), start=1):
-            with records.leave_out_if_bad(f"{file.name}: object {place} of {short_name(image)}"):
-                records.rows.append(fields.box_row(image, size, *_read_object(item)))
+        width, height = (fields.number_in(_text(root, f"size/{side}") or "0") for side in ("width", "height"))
+        sides = (-1 if width is None else width, -1 if height is None else height)
+        fields.add_boxes(records, f"{file.name}: object", root.findall("object"), image, sides, _read_object)
 
 
 def _read_recorded_path(root: ET.Element) -> str:
@@ -87,15 +73,15 @@ def _read_recorded_path(root: ET.Element) -> str:
 
 def _read_object(item: ET.Element) -> tuple[tuple[float, ...], list[str]]:
     """Read (box, tags) of an object."""
-    corners = {key: _text(item, f"bndbox/{key}") for key in ("xmin", "ymin", "xmax", "ymax")}
+    corners = {key: _text(item, f"bndbox/{key}") for key in fields.CORNERS}
     if not any(corners.values()):
         raise AnnotationError("no 'bndbox'; export boxes, not masks")
-    left, top, right, bottom = fields.numbers(corners, list(corners), read=number_in)
+    box = fields.box_of_corners(corners)
     attributes = {_text(each, "name"): _text(each, "value") for each in item.findall("attributes/attribute")}
-    rotation = number_in(attributes.pop("rotation", "0"))
+    rotation = fields.number_in(attributes.pop("rotation", "0"))
     words = {name: text for name, text in attributes.items() if text.lower() not in ("true", "false")}
     tags = fields.clean_tags([_text(item, "name")]) + fields.attribute_tags(words)
-    return fields.rotated_box((left, top, right - left, bottom - top), rotation), tags
+    return fields.rotated_box(box, rotation), tags
 
 
 def _text(element: ET.Element, path: str) -> str:

@@ -4,6 +4,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -36,11 +37,11 @@ class VottProject(Records):
     asset_notes: dict[str, dict[str, bool]] = field(default_factory=dict)
     _first_ids: dict[str, str] = field(default_factory=dict)
 
-    def _add_asset(self, record: object, file: Path, keep_all: bool) -> None:
+    def _add_asset(self, record: Any, file: Path, keep_all: bool) -> None:
         """Add the regions of one picture."""
-        asset = record.get("asset") if isinstance(record, dict) else None
-        if not isinstance(record, dict) or not isinstance(asset, dict):
+        if not isinstance(record, dict) or not isinstance(record.get("asset"), dict):
             raise AnnotationError("an entry of 'assets' has no 'asset'")
+        asset = record["asset"]
         if asset.get("excluded") is True and not keep_all:
             return
         path = _read_recorded_path(asset)
@@ -48,20 +49,14 @@ class VottProject(Records):
         if file.name.endswith(_SUFFIX):
             self.ids.setdefault(path, file.name.removesuffix(_SUFFIX))
             self.asset_notes.setdefault(path, {key: asset[key] is True for key in NOTES if key in asset})
-        identity = fields.as_text(asset.get("id")) or file.name
+        identity = fields.get(asset, "id", str) or file.name
         if self._first_ids.setdefault(path, identity) != identity:
             raise AnnotationError(f"a second asset named {name!r}; the first is kept")
-        regions = record.get("regions")
-        if not isinstance(regions, list):
+        if not isinstance(record.get("regions"), list):
             raise AnnotationError(f"{name} has no list of 'regions'")
-        sides = asset.get("size") or {}
-        sides = sides if isinstance(sides, dict) else {"width": sides}
-        where = f"{file.name}: {name}"
-        size = fields.image_size_or_note(self, where, sides.get("width"), sides.get("height"))
-        for k, region in enumerate(regions, start=1):
-            with self.leave_out_if_bad(f"{file.name}: region {k} of {name}"):
-                box, tags = _read_box(region), fields.clean_tags(region.get("tags"))
-                self.rows.append(fields.box_row(path, size, box, tags, untagged=keep_all))
+        size, where = asset.get("size") or {}, f"{file.name}: region"
+        sides = (size.get("width"), size.get("height")) if isinstance(size, dict) else (size, None)
+        fields.add_boxes(self, where, record["regions"], path, sides, _read_region, untagged=keep_all)
 
     def _name_pictures(self, images_folder: Path | None) -> None:
         """Replace the recorded paths: by the files of a folder, or by short names."""
@@ -117,16 +112,10 @@ def read_project(
     """
     path, project = Path(path), VottProject()
     for file in _find_files(path):
-        try:
-            assets = _read_assets(file)
-        except AnnotationError as error:
-            if file == path:
-                raise
-            project.problems.append(f"{error}; left out")
-            continue
-        for asset in assets:
-            with project.leave_out_if_bad(file.name):
-                project._add_asset(asset, file, keep_all)
+        with nullcontext() if file == path else project.leave_out_if_bad():
+            for asset in _read_assets(file):
+                with project.leave_out_if_bad(file.name):
+                    project._add_asset(asset, file, keep_all)
     project._name_pictures(None if images_folder is None else Path(images_folder))
     return project
 
@@ -143,30 +132,29 @@ def _find_files(path: Path) -> list[Path]:
 def _read_assets(file: Path) -> list:
     """Read the asset records of one file: one of a per-picture file, all of an export."""
     content = fields.read_json(file)
-    if isinstance(content, dict):
-        if isinstance(content.get("asset"), dict):
-            return [content]
-        if isinstance(content.get("assets"), dict):
-            assets = list(content["assets"].values())
-            if assets and all(
-                isinstance(each, dict) and "asset" not in each and "path" in each for each in assets
-            ):
-                raise AnnotationError(
-                    f"{file.name}: VoTT's project file, which has no boxes; give the folder of its *-asset.json files, "
-                    "or export the project as VoTT JSON and give the *-export.json"
-                )
+    content = content if isinstance(content, dict) else {}
+    reason = "not a VoTT file (neither 'asset' nor 'assets' in it)"
+    if isinstance(content.get("asset"), dict):
+        return [content]
+    if isinstance(content.get("assets"), dict):
+        assets = list(content["assets"].values())
+        if not assets or any("asset" in each or "path" not in each for each in map(_as_dict, assets)):
             return assets
-        if isinstance(content.get("frames"), dict):
-            raise AnnotationError(
-                f"{file.name}: a project of VoTT 1, whose boxes are in pixels of its window; "
-                "export it there as Pascal VOC and give the XML files"
-            )
-    raise AnnotationError(f"{file.name}: not a VoTT file (neither 'asset' nor 'assets' in it)")
+        reason = (
+            "VoTT's project file, which has no boxes; give the folder of its *-asset.json files, "
+            "or export the project as VoTT JSON and give the *-export.json"
+        )
+    elif isinstance(content.get("frames"), dict):
+        reason = (
+            "a project of VoTT 1, whose boxes are in pixels of its window; "
+            "export it there as Pascal VOC and give the XML files"
+        )
+    raise AnnotationError(f"{file.name}: {reason}")
 
 
 def _read_recorded_path(asset: dict) -> str:
     """Read the picture's recorded path. VoTT writes `path` as `file:` and a percent-encoded path on its own machine."""
-    name, path = fields.as_text(asset.get("name")), fields.as_text(asset.get("path"))
+    name, path = fields.get(asset, "name", str), fields.get(asset, "path", str)
     last = (unquote(path) if path.startswith("file:") else path).replace("\\", "/").rpartition("/")[2]
     if "://" in path:  # a signed address has its token behind the name
         last = unquote(re.split(r"\?|#(?!t=)", last)[0])
@@ -175,17 +163,19 @@ def _read_recorded_path(asset: dict) -> str:
     return recorded_path(name)
 
 
-def _read_box(region: object) -> Sequence[float]:
-    """Read a region's box (x, y, width, height) in pixels."""
-    if not isinstance(region, dict):
-        raise AnnotationError("not a region")
-    box, points = region.get("boundingBox"), region.get("points")
+def _read_region(region: dict) -> tuple[Sequence[float], list[str]]:
+    """Read (box, tags) of a region."""
+    box, points = region.get("boundingBox"), fields.get(region, "points", list)
+    tags = fields.clean_tags(region.get("tags"))
     if isinstance(box, dict):
-        return fields.numbers(box, ("left", "top", "width", "height"))
-    if isinstance(points, list) and points:
-        pairs = [(point.get("x"), point.get("y")) if isinstance(point, dict) else None for point in points]
-        return fields.bounding_box(pairs)
+        return fields.numbers(box, ("left", "top", "width", "height")), tags
+    if points:
+        return fields.bounding_box([[_as_dict(point).get(key) for key in "xy"] for point in points]), tags
     raise AnnotationError("neither 'boundingBox' nor 'points'")
+
+
+def _as_dict(value: Any) -> dict:
+    return value if isinstance(value, dict) else {}
 
 
 def write_vott(

@@ -2,18 +2,21 @@
 
 import os
 import re
+from collections import defaultdict
 from pathlib import Path
 
 import pandas as pd
 
 from ferlib.annotate.formats import fields
-from ferlib.annotate.formats.box_csv import number_in
 from ferlib.annotate.pictures import recorded_path
 from ferlib.annotate.table import Records, Size
 from ferlib.common.errors import AnnotationError, ImageError
 from ferlib.common.images import SUFFIXES, load_image
 
 _CLASS_FILES = ("classes.txt", "obj.names", "data.yaml", "data.yml", "dataset.yaml")
+
+_Pictures = dict[str, list[tuple[tuple[str, ...], Path]]]
+"""The stem of a picture's name to the folders and the file of each picture that has it."""
 
 
 def read_yolo(path: str | os.PathLike, images_folder: str | os.PathLike | None = None) -> pd.DataFrame:
@@ -37,15 +40,26 @@ def read_yolo(path: str | os.PathLike, images_folder: str | os.PathLike | None =
         AnnotationError: The path is missing, or has no label file; the class names or a single file's picture are
             missing.
     """
-    path = Path(path)
+    path, root = Path(path), Path(path) if Path(path).is_dir() else Path(path).parent
     folder = None if images_folder is None else Path(images_folder)
-    names = _read_names(path)
-    pictures = _list_pictures(folder or (path if path.is_dir() else path.parent))
+    names = _read_names(root, path.name)
+    pictures = _list_pictures(folder or root)
 
     def read_file(file: Path, records: Records) -> None:
-        if file.name not in ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"):
-            picture = _find_picture(file, pictures, path)
-            _read_file(file, records, names, picture, folder)
+        if file.name in ("classes.txt", "train.txt", "val.txt", "valid.txt", "test.txt"):
+            return
+        picture = _find_picture(file, pictures, root)
+        size = _picture_size(picture, file)
+        image = (
+            picture.relative_to(folder).as_posix() if folder else recorded_path(picture.resolve().as_posix())
+        )
+        for place, line in enumerate(fields.read_text(file).splitlines(), start=1):
+            if line.strip():
+                with records.leave_out_if_bad(f"{file.name}: line {place}"):
+                    label, box = _read_line(line.split(), size)
+                    if label not in names:
+                        raise AnnotationError(f"class {label} is none of the {len(names)} names")
+                    records.rows.append(fields.box_row(image, size, box, fields.clean_tags([names[label]])))
 
     return fields.read_each_file(path, "*.txt", read_file).table()
 
@@ -60,28 +74,12 @@ def is_yolo(text: str) -> bool:
         Whether its first line that is not empty has at least five numbers, the first one a class.
     """
     first = next((line.split() for line in text.splitlines() if line.strip()), [])
-    return len(first) >= 5 and first[0].isdecimal() and all(number_in(word) is not None for word in first)
-
-
-def _read_file(
-    file: Path, records: Records, names: dict[int, str], picture: Path, folder: Path | None
-) -> None:
-    size = _picture_size(picture, file)
-    image = picture.relative_to(folder).as_posix() if folder else recorded_path(picture.resolve().as_posix())
-    for place, line in enumerate(fields.read_text(file).splitlines(), start=1):
-        if not line.strip():
-            continue
-        with records.leave_out_if_bad(f"{file.name}: line {place}"):
-            label, box = _read_line(line.split(), size)
-            if label not in names:
-                raise AnnotationError(f"class {label} is none of the {len(names)} names")
-            records.rows.append(fields.box_row(image, size, box, fields.clean_tags([names[label]])))
+    return len(first) >= 5 and first[0].isdecimal() and None not in map(fields.number_in, first)
 
 
 def _read_line(words: list[str], size: Size) -> tuple[int, tuple[float, ...]]:
     """Read (label, box) of a line: 5 numbers are a box, 6 a box with a score, more a polygon."""
-    values = [number_in(word) for word in words]
-    numbers = [value for value in values if value is not None]
+    numbers = [value for value in map(fields.number_in, words) if value is not None]
     if len(numbers) < max(5, len(words)) or numbers[0] != int(numbers[0]):
         raise AnnotationError(f"{fields.shorten(' '.join(words))} is not a class and four numbers or more")
     label, (width, height) = int(numbers[0]), size
@@ -90,34 +88,27 @@ def _read_line(words: list[str], size: Size) -> tuple[int, tuple[float, ...]]:
             "numbers beyond 1, the side of the picture; these are pixels, not YOLO's format"
         )
     if len(numbers) > 6:
-        points = list(zip(numbers[1::2], numbers[2::2], strict=False))
-        x, y, w, h = fields.bounding_box(points)
-        return label, (x * width, y * height, w * width, h * height)
-    x, y, w, h = numbers[1:5]
-    return label, ((x - w / 2) * width, (y - h / 2) * height, w * width, h * height)
+        x, y, w, h = fields.bounding_box(list(zip(numbers[1::2], numbers[2::2], strict=False)))
+    else:
+        x, y, w, h = numbers[1:5]
+        x, y = x - w / 2, y - h / 2
+    return label, (x * width, y * height, w * width, h * height)
 
 
-def _read_names(path: Path) -> dict[int, str]:
-    """Read the class names next to a label file or in a folder above it."""
-    start = path if path.is_dir() else path.parent
-    for folder in [start, *start.resolve().parents[:3]]:
-        for file in (folder / name for name in _CLASS_FILES):
-            if file.is_file():
-                text = fields.read_text(file)
-                names = (
-                    _yaml_names(text)
-                    if file.suffix in (".yaml", ".yml")
-                    else dict(enumerate(text.split("\n")))
-                )
-                names = {
-                    label: tags[0] for label, name in names.items() if (tags := fields.clean_tags([name]))
-                }
-                if not names:
-                    raise AnnotationError(f"{file.name}: no names of classes in it")
-                return names
-    raise AnnotationError(
-        f"{path.name}: YOLO's labels are numbers; put their classes.txt (a name per line) or data.yaml next to them"
-    )
+def _read_names(root: Path, what: str) -> dict[int, str]:
+    """Read the class names in the folder of the label files or in a folder above it."""
+    places = [folder / name for folder in (root, *root.resolve().parents[:3]) for name in _CLASS_FILES]
+    file = next((place for place in places if place.is_file()), None)
+    if file is None:
+        raise AnnotationError(
+            f"{what}: YOLO's labels are numbers; put their classes.txt (a name per line) or data.yaml next to them"
+        )
+    text = fields.read_text(file)
+    found = _yaml_names(text) if file.suffix in (".yaml", ".yml") else dict(enumerate(text.split("\n")))
+    names = {label: tags[0] for label, name in found.items() if (tags := fields.clean_tags([name]))}
+    if not names:
+        raise AnnotationError(f"{file.name}: no names of classes in it")
+    return names
 
 
 def _yaml_names(text: str) -> dict[int, str]:
@@ -136,13 +127,13 @@ def _yaml_names(text: str) -> dict[int, str]:
     return names
 
 
-def _list_pictures(folder: Path) -> dict[str, list[tuple[tuple[str, ...], Path]]]:
-    """List (folders, file) of the pictures below a folder, and beside a folder `labels`, by the stem of their name."""
-    pictures: dict[str, list[tuple[tuple[str, ...], Path]]] = {}
+def _list_pictures(folder: Path) -> _Pictures:
+    """List the pictures below a folder, and beside a folder `labels`."""
+    pictures: _Pictures = defaultdict(list)
     for each in (folder, folder.parent / "images") if folder.name == "labels" else (folder,):
         for file in sorted(each.rglob("*")):
             if file.suffix.lower() in SUFFIXES:
-                pictures.setdefault(file.stem, []).append((_folders(file, each), file))
+                pictures[file.stem].append((_folders(file, each), file))
     return pictures
 
 
@@ -151,20 +142,16 @@ def _folders(file: Path, root: Path) -> tuple[str, ...]:
     return tuple(part for part in file.relative_to(root).parts[:-1] if part not in ("labels", "images"))
 
 
-def _find_picture(file: Path, pictures: dict[str, list[tuple[tuple[str, ...], Path]]], path: Path) -> Path:
+def _find_picture(file: Path, pictures: _Pictures, root: Path) -> Path:
     """Find the picture of a label file; of several with its name the one in the folder that corresponds."""
     found = pictures.get(file.stem, [])
-    if not found:
-        raise AnnotationError(
-            f"{file.name}: no picture of this name, whose size is needed, in the folder of pictures"
-        )
-    inside = _folders(file, path if path.is_dir() else path.parent)
-    fits = [picture for folders, picture in found if folders == inside]
-    if len(found) > 1 and len(fits) != 1:
-        raise AnnotationError(
-            f"{file.name}: {len(found)} pictures have its name; give images/ and labels/ the same folders"
-        )
-    return fits[0] if fits else found[0][1]
+    fits = [each for each in found if each[0] == _folders(file, root)] or found
+    if len(fits) == 1:
+        return fits[0][1]
+    reason = "no picture of this name, whose size is needed, in the folder of pictures"
+    if found:
+        reason = f"{len(found)} pictures have its name; give images/ and labels/ the same folders"
+    raise AnnotationError(f"{file.name}: {reason}")
 
 
 def _picture_size(picture: Path, file: Path) -> Size:
