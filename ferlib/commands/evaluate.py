@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from ferlib.commands.common import FILE, FOLDER, LABELS, read_labelled
+from ferlib.commands.common import FILE, FOLDER, LABELS, NAMES, read_labelled
 from ferlib.common.errors import BadInputError
 from ferlib.common.extras import require_extras
 from ferlib.common.files import check_targets
@@ -32,6 +32,7 @@ def leaderboard(folders: tuple[Path, ...], out: Path) -> None:
     "--usage", help="PrivateTest (default; PublicTest where there is none), PublicTest or Training."
 )
 @click.option("--classes", help="Keep the rows of these classes and compare only their probabilities.")
+@NAMES
 @click.option(
     "--tta",
     type=click.Choice(["none", "flip", "three", "ten"]),
@@ -56,6 +57,7 @@ def evaluate(
     data: Path,
     usage: str | None,
     classes: str | None,
+    names: str,
     tta: str,
     flip: bool | None,
     labels: str,
@@ -70,6 +72,7 @@ def evaluate(
     from ferlib.evaluate import html_report
     from ferlib.evaluate.full_report import Extras, measure_bundle
     from ferlib.evaluate.predictions import write_report
+    from ferlib.model.predictor import fit_input
     from ferlib.train.baselines import load_model
 
     require_extras("train", *(["plots"] if html_path else []))
@@ -78,7 +81,7 @@ def evaluate(
     check_targets(json_path, html_path)
     if flip is not None:
         tta = "flip" if flip else "none"
-    dataset, counts = read_labelled(data, votes, labels, None)
+    dataset, counts = read_labelled(data, votes, labels, None, names)
     # under FER+'s labels the voters have nothing to add: they agree with themselves
     extras = Extras(None if labels == "ferplus" else counts, photos, drawn)
     loaded = load_model(model)
@@ -87,7 +90,7 @@ def evaluate(
     if json_path:
         write_report(report, json_path)
     if html_path:
-        faces = dataset.pixels[predictions.rows]
+        faces = fit_input(dataset.pixels[predictions.rows], loaded.input_shape)
         wall = html_report.worst_mistakes(loaded, predictions, faces) if pictures else None
         html_report.write_html(report, html_path, [wall] if wall else [])
     click.echo(

@@ -3,7 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -11,6 +11,9 @@ from ferlib.commands.common import FILE, FOLDER, LABELS, NAMES, read_labelled
 from ferlib.commands.dataset import AS_IS
 from ferlib.common.errors import BadInputError
 from ferlib.common.extras import require_extras
+
+if TYPE_CHECKING:
+    from ferlib.dataset.splits import Dataset
 
 
 @click.command()
@@ -41,7 +44,8 @@ from ferlib.common.extras import require_extras
 @click.option("--seed", type=int)
 @click.option("--votes", "votes_file", type=FILE, help="FER+'s fer2013new.csv: half of each target.")
 @LABELS
-@click.option("--classes", help="'seven', 'six', 'eight' or names with commas; all that the labels have.")
+@click.option("--classes", help="'seven', 'six', 'eight' or names with commas; default: the data's own.")
+@NAMES
 @click.option(
     "--begin", type=FOLDER, help="A bundle to start from; for other classes without its last layer."
 )
@@ -53,6 +57,7 @@ def train(
     votes_file: Path | None,
     labels: str,
     classes: str | None,
+    names: str,
     begin: Path | None,
     checkpoints: Path | None,
     **options: Any,
@@ -71,15 +76,14 @@ def train(
 
     require_extras("train")
     changes = {name: value for name, value in options.items() if value is not None}
-    classes = classes or ("seven" if labels == "fer2013" else "eight")
+    dataset, votes = read_labelled(data, votes_file, labels, classes, names)
     if recipe == "hog-svm":
-        _train_svm(data, out, classes, changes, votes_file, labels)
+        _train_svm(dataset, data.name, out, changes)
         return
     settings = get_recipe(recipe, **changes)
     if votes_file and not settings.vote_weight:
         settings = replace(settings, vote_weight=0.5)
     initial_bundle = load_bundle(begin) if begin else None
-    dataset, votes = read_labelled(data, votes_file, labels, classes)
     source = data.name + (f", {votes_file.name}" if votes_file else "")
     rows = TrainingRows(dataset, source, votes, labels)
     history = TrainingRun(rows, settings, out, checkpoints, initial_bundle, progress=True).run()
@@ -89,19 +93,16 @@ def train(
     click.echo(f"bundle: {out}")
 
 
-def _train_svm(
-    data: Path, out: Path, classes: str, changes: dict[str, Any], votes_file: Path | None, labels: str
-) -> None:
+def _train_svm(dataset: "Dataset", source: str, out: Path, changes: dict[str, Any]) -> None:
     from ferlib.train import baselines
 
     if changes.keys() - {"seed"}:
         raise BadInputError(
             f"hog-svm has no {', '.join(sorted(changes.keys() - {'seed'}))}; give --seed only"
         )
-    dataset, _ = read_labelled(data, votes_file, labels, classes)
     started = time.perf_counter()
     svm = baselines.fit_svm(dataset, **changes)
-    baselines.save_svm(svm, out, data.name, time.perf_counter() - started)
+    baselines.save_svm(svm, out, source, time.perf_counter() - started)
     click.echo(f"baseline: {out}")
 
 

@@ -112,11 +112,18 @@ def choose_classes(dataset: Dataset, class_names: Sequence[str] | None) -> Datas
     if class_names is None:
         return dataset
     mapped = map_labels(np.arange(len(dataset.class_names)), dataset.class_names, class_names)
-    out = [
-        f"{count} of {name}"
-        for name, count, label in zip(dataset.class_names, dataset.counts().tolist(), mapped, strict=True)
-        if label < 0 and count
-    ]
-    if out:
-        logger.warning("faces left out, not of the classes %s: %s", ", ".join(class_names), ", ".join(out))
+    warn_left_out(dataset.select(mapped[dataset.labels] < 0), class_names)
     return dataset.with_classes(class_names)
+
+
+def warn_left_out(dataset: Dataset, class_names: Sequence[str]) -> None:
+    """Log how many faces are left out because they are of none of the chosen classes.
+
+    Args:
+        dataset: The faces that are left out; where there are none, nothing is logged.
+        class_names: The chosen classes.
+    """
+    if len(dataset):
+        counts = zip(dataset.class_names, dataset.counts().tolist(), strict=True)
+        out = ", ".join(f"{count} of {name}" for name, count in counts if count)
+        logger.warning("faces left out, not of the classes %s: %s", ", ".join(class_names), out)

@@ -12,10 +12,11 @@ import numpy as np
 from ferlib.common.errors import DatasetError, LabelError
 from ferlib.common.files import write_text
 from ferlib.common.labels import map_labels, parse_classes, pick_probabilities
+from ferlib.dataset.classes import warn_left_out
 from ferlib.dataset.splits import Dataset
 from ferlib.evaluate import curves, metrics
 from ferlib.model import calibration
-from ferlib.model.predictor import Predictor
+from ferlib.model.predictor import Predictor, fit_input
 
 TEST_USAGE = "PrivateTest"
 """FER2013's part for the final test; some copies of the file lack it."""
@@ -107,7 +108,7 @@ def common_classes(model_names: Sequence[str], data_names: Sequence[str]) -> tup
             return names
     raise LabelError(
         f"the model knows {', '.join(model_names)} and the data set {', '.join(data_names)}; "
-        "no class set fits both: name one with --classes"
+        "no class set fits both: rename the data's (--names Freude=happy), or name classes of both with --classes"
     )
 
 
@@ -129,7 +130,8 @@ def predict_rows(
         tta: Test-time augmentation, a name of `ferlib.model.predictor.TTA`.
 
     Returns:
-        The predictions.
+        The predictions. Faces of another size than the model takes are resized; rows of other classes are left out,
+        with their counts logged.
 
     Raises:
         DatasetError: The part is missing or has no rows of the classes.
@@ -138,10 +140,13 @@ def predict_rows(
     names = parse_classes(classes) if classes else common_classes(model.class_names, dataset.class_names)
     usage, note = choose_usage(dataset, usage)
     labels = map_labels(dataset.labels, dataset.class_names, names)
-    rows = np.flatnonzero((dataset.usage == usage) & (labels >= 0))
+    part = dataset.usage == usage
+    rows = np.flatnonzero(part & (labels >= 0))
     if not len(rows):
         raise DatasetError(f"no {usage} row of the data set shows {', '.join(names)}; nothing to evaluate")
-    probabilities = pick_probabilities(model.predict(dataset.pixels[rows], tta), model.class_names, names)
+    warn_left_out(dataset.select(part & (labels < 0)), names)
+    faces = fit_input(dataset.pixels[rows], model.input_shape)
+    probabilities = pick_probabilities(model.predict(faces, tta), model.class_names, names)
     return Predictions(names, usage, note, rows, labels[rows], probabilities)
 
 

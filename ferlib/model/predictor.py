@@ -42,6 +42,22 @@ class Predictor(Protocol):
         """
 
 
+def fit_input(faces: np.ndarray, input_shape: Sequence[int]) -> np.ndarray:
+    """Resize faces to what a model takes.
+
+    Args:
+        faces: uint8 (n, h, w), at least one.
+        input_shape: (height, width, 1) of the model's faces.
+
+    Returns:
+        uint8 (n, height, width); the faces themselves where they have this size.
+    """
+    height, width = input_shape[:2]
+    if faces.shape[1:] == (height, width):
+        return faces
+    return np.stack([images.resize(face, (width, height)) for face in faces])
+
+
 @dataclass(frozen=True)
 class Bundle:
     """A loaded model with what it needs to be used correctly; `ferlib.model.bundle.load_bundle` makes it.

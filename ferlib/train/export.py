@@ -25,12 +25,12 @@ import numpy as np
 from ferlib.common.backend import import_keras, silenced_stderr
 from ferlib.common.errors import BadInputError, BundleError, check_choice
 from ferlib.common.files import write_text
-from ferlib.common.images import resize
 from ferlib.common.labels import SEVEN
 from ferlib.dataset import build, splits
 from ferlib.model.bundle import load_bundle
 from ferlib.model.litert import open_model
 from ferlib.model.metadata import FORMS, METADATA_FILE, file_hash, read_metadata, update_metadata
+from ferlib.model.predictor import fit_input
 
 FORMATS = ("json", "litert", "litert-int8")
 ARCHITECTURE_FILE, WEIGHTS_FILE = "model.json", "model.weights.h5"
@@ -227,13 +227,12 @@ def check_faces(folder: str | os.PathLike, data: str | os.PathLike | None = None
         The faces.
     """
     metadata = read_metadata(folder)
-    height, width, _ = metadata["input_shape"]
     if data is None:
         kept = build.from_drawn(DRAWN_FACES, seed=7, class_names=SEVEN)
     else:
         rows = build.read_data(data).with_classes(metadata["class_names"]).part("Training")
         kept = rows.select(splits.held_out(rows, 0.1, metadata.get("settings", {}).get("seed", 7)))
-    faces = np.stack([resize(face, (width, height)) for face in kept.pixels])
+    faces = fit_input(kept.pixels, metadata["input_shape"])
     if data is None:
         return CheckFaces(faces, source="drawn faces")
     part = "Training" if {"repeats", "began_with"} & metadata.keys() else "held-out Training"

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 
 from ferlib.cli import cli
 from ferlib.common.errors import BadInputError
+from ferlib.common.images import write_image
 from ferlib.common.labels import EIGHT, SEVEN
 from ferlib.dataset import build, ferplus
 from ferlib.dataset.splits import Dataset
@@ -87,6 +88,21 @@ def test_without_options_it_is_the_light_recipe(started, csv, tmp_path):
     assert made.checkpoints is None and made.initial_bundle is None
     assert made.rows.source == "faces.csv" and made.rows.votes is None and made.rows.label_source == "fer2013"
     assert len(made.rows.dataset) == 105 and made.rows.dataset.class_names == SEVEN
+
+
+@pytest.mark.parametrize(
+    ("names", "classes"), [("", ("伤心", "高兴")), ("高兴=happy,伤心=sad", ("happy", "sad"))]
+)
+def test_the_datas_own_classes_are_used_or_renamed(started, tmp_path, names, classes):
+    for name in ("高兴", "伤心"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for shade in range(12):
+            pixels = np.full((48, 48), 20 * shade + len(name), np.uint8)
+            pixels[: 4 * shade] = ord(name[0]) % 200
+            write_image(tmp_path / "data" / name / f"{shade}.png", pixels)
+    ferlib("train", "--data", tmp_path / "data", "--out", tmp_path / "m", "--names", names)
+    (made,) = started
+    assert made.rows.dataset.class_names == classes
 
 
 def test_a_recipe_gives_the_settings_and_options_replace_single_ones(started, csv, tmp_path):

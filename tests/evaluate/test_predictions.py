@@ -49,6 +49,29 @@ def test_tta_reaches_the_model_and_the_report():
         assert (bundle.tta, report["tta"], report["flip"]) == (tta, tta, flip)
 
 
+def test_a_model_of_64_pixels_gets_faces_of_64_pixels(monkeypatch):
+    seen = []
+    model = Oracle()
+    monkeypatch.setattr(model, "input_shape", (64, 64, 1), raising=False)
+    monkeypatch.setattr(
+        model, "predict", lambda faces, tta: seen.append(faces) or Oracle().predict(faces, tta)
+    )
+    dataset = oracle_dataset()
+    evaluate.predict_rows(model, dataset)
+    assert seen[0].shape == (N // 3, 64, 64)
+    assert abs(seen[0].mean() - dataset.part("PrivateTest").pixels.mean()) < 1
+
+
+def test_rows_that_the_model_has_no_class_for_are_counted(caplog):
+    dataset = oracle_dataset((*SEVEN, "contempt"))
+    predictions = evaluate.predict_rows(Oracle(), dataset)
+    part = dataset.part("PrivateTest")
+    out = int((part.labels == 7).sum())
+    assert out and len(predictions.rows) == len(part) - out
+    (line,) = caplog.messages
+    assert line == f"faces left out, not of the classes {', '.join(SEVEN)}: {out} of contempt"
+
+
 def test_classes_keep_their_rows_and_take_the_larger_of_their_probabilities():
     dataset = oracle_dataset()
     predictions = evaluate.predict_rows(Oracle(), dataset, classes="happy,neutral")
