@@ -22,7 +22,6 @@ from typing import Any
 import pandas as pd
 
 from ferlib.annotate.pictures import RecordedPaths, find_pictures, short_names
-from ferlib.common.boxes import Box
 from ferlib.common.errors import BadInputError, warn_each
 
 COLUMNS = ("image", "x", "y", "width", "height", "emotion", "tags", "image_width", "image_height")
@@ -143,18 +142,6 @@ def join_pictures(table: pd.DataFrame, folder: Path, records: Records) -> pd.Dat
     records.problems += [f"{image}: {reason}; left out" for image, reason in lost.items()]
     table = table[~table["image"].isin(lost.keys())]
     return table.assign(image=table["image"].map(files))
-
-
-def boxes_of(table: pd.DataFrame) -> list[Box]:
-    """Get the boxes of a table.
-
-    Args:
-        table: A table of boxes.
-
-    Returns:
-        (x, y, width, height) in pixels per row, in the order of the table.
-    """
-    return list(table[list(BOX)].itertuples(index=False, name=None))
 
 
 def image_sizes_of(table: pd.DataFrame, image_sizes: ImageSizes | None = None) -> dict[str, Size]:
