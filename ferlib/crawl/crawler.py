@@ -19,12 +19,9 @@ from ferlib.crawl.http import Downloader
 from ferlib.crawl.manifest import open_manifest, read_manifest, write_lines
 from ferlib.crawl.resume import PreviousRuns
 from ferlib.crawl.settings import CrawlSettings
-from ferlib.crawl.site.server import LocalSite
-from ferlib.crawl.sources.baidu import BaiduListSource, BaiduSource
+from ferlib.crawl.site.server import SITES, LocalSite
 from ferlib.crawl.sources.base import ResultPage, Source
-from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.local import FolderSource, ListSource
-from ferlib.crawl.sources.openverse import OpenverseSource
 
 
 class _NotebookLine:
@@ -83,17 +80,10 @@ def open_source(name: str, seed: int = 7, path: str | os.PathLike = "") -> Itera
             yield site.source(name.removeprefix("local").removeprefix("-") or "baidu")
         return
     check_choice("source", name, SOURCES)
-    if name in ("list", "folder") and not str(path):
+    with_path: dict[str, Callable[..., Source]] = {"list": ListSource, "folder": FolderSource}
+    if name in with_path and not str(path):
         raise BadInputError(f"the source {name!r} needs a path: a file of addresses, or a folder of pictures")
-    kinds: dict[str, Callable[[], Source]] = {
-        "baidu": BaiduSource,
-        "baidu-list": BaiduListSource,
-        "commons": CommonsSource,
-        "openverse": OpenverseSource,
-        "list": partial(ListSource, path),
-        "folder": partial(FolderSource, path),
-    }
-    yield kinds[name]()
+    yield with_path[name](path) if name in with_path else SITES[name]()
 
 
 def crawl_local(folder: str | os.PathLike, count: int = 120, seed: int = 7) -> pd.DataFrame:
@@ -107,8 +97,8 @@ def crawl_local(folder: str | os.PathLike, count: int = 120, seed: int = 7) -> p
     Returns:
         The manifest.
     """
-    with LocalSite(seed=seed) as site:
-        return collect_pictures(site.source(), "faces", count, folder, quiet=True)
+    with open_source("local", seed) as source:
+        return collect_pictures(source, "faces", count, folder, quiet=True)
 
 
 def collect_pictures(

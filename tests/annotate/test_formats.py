@@ -412,21 +412,24 @@ boxes = st.builds(
 )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("form", "name"), [("vott", "project"), ("vott", "p-export.json"), ("coco", "c.json"), ("csv", "t.csv")]
-)
 @settings(max_examples=25, deadline=None)
 @given(given_rows=st.lists(boxes, min_size=1, max_size=8))
-def test_what_is_written_is_read_again(form, name, given_rows):
+def test_what_is_written_is_read_again(given_rows):
     table = make_table(given_rows).sort_values("image", kind="stable").reset_index(drop=True)
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / name
-        write_boxes(table, path, form)
-        assert detect_format(path) == form
-        again, problems = captured(read_boxes, path)
-    again = again.sort_values("image", kind="stable").reset_index(drop=True)
-    assert problems == []
-    pd.testing.assert_frame_equal(again, table)
+        for form, name in (
+            ("vott", "project"),
+            ("vott", "p-export.json"),
+            ("coco", "c.json"),
+            ("csv", "t.csv"),
+        ):
+            path = Path(folder) / name
+            write_boxes(table, path, form)
+            assert detect_format(path) == form
+            again, problems = captured(read_boxes, path)
+            again = again.sort_values("image", kind="stable").reset_index(drop=True)
+            assert problems == [], name
+            pd.testing.assert_frame_equal(again, table, obj=name)
 
 
 NOT_LABELS = {

@@ -379,9 +379,13 @@ def add_boxes(
     size = image_size_or_note(records, f"{file}: {name}", *sides)
     for place, item in enumerate(items, start=1):
         with records.leave_out_if_bad(f"{where} {place} of {name}"):
-            if not hasattr(item, "get"):
-                raise AnnotationError(f"not a {word}")
-            records.rows.append(box_row(image, size, *read(item), untagged))
+            records.rows.append(box_row(image, size, *read(_as_record(item, word)), untagged))
+
+
+def _as_record(item: object, word: str) -> object:
+    if not hasattr(item, "get"):
+        raise AnnotationError(f"not a {word}")
+    return item
 
 
 def emotion_of(tags: Sequence[str]) -> str:

@@ -23,6 +23,14 @@ from ferlib.crawl.sources.base import Source
 from ferlib.crawl.sources.commons import CommonsSource
 from ferlib.crawl.sources.openverse import OpenverseSource
 
+SITES: dict[str, Callable[..., Source]] = {
+    "baidu": BaiduSource,
+    "baidu-list": BaiduListSource,
+    "commons": CommonsSource,
+    "openverse": OpenverseSource,
+}
+"""The sites that can be searched, each with an interface that the local site has too: name to source."""
+
 PAGE_SIZE = 30
 """Pictures on a result page, as on Baidu's."""
 
@@ -177,11 +185,9 @@ class LocalSite:
         Raises:
             BadInputError: There is no such interface.
         """
-        check_choice("interface of the local site", kind, ("baidu", "baidu-list", "commons", "openverse"))
-        if kind.startswith("baidu"):
-            baidu = BaiduSource if kind == "baidu" else BaiduListSource
-            return baidu(self.url, name="local", licence=LICENCE)
-        return (CommonsSource if kind == "commons" else OpenverseSource)(self.url, name=f"local-{kind}")
+        check_choice("interface of the local site", kind, SITES)
+        own = {"name": "local", "licence": LICENCE} if kind.startswith("baidu") else {"name": f"local-{kind}"}
+        return SITES[kind](self.url, **own)
 
     def __enter__(self) -> "LocalSite":
         self._server = _Server(("127.0.0.1", 0), _Handler)
