@@ -133,8 +133,7 @@ def collect_pictures(
     Raises:
         BadInputError: The keyword is empty, `count` is less than 1, the folder cannot be written, or another crawl is
             running in it.
-        CrawlError: The source does not answer, or the folder's manifest is broken
-            in the folder.
+        CrawlError: The source does not answer, or the folder's manifest is broken.
 
     Example:
         >>> with open_source("local", seed=7) as source:

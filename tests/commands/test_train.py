@@ -230,7 +230,9 @@ def test_a_bundle_is_exported_and_imported_again(bundle, csv, tmp_path):
     options = ["--classes", "seven", "--scaling", "0..255", "--weights", out / "model.weights.h5"]
     again = tmp_path / "again"
     done = ferlib("import", out / "model.json", again, *options)
-    assert (done.exit_code, done.stdout, done.stderr) == (0, f"bundle: {again}\n", "")
+    first, second = done.stdout.splitlines()
+    assert (done.exit_code, first, done.stderr) == (0, f"bundle: {again}", "")
+    assert "few labelled faces" in second and f"--model {again}" in second
     assert read_metadata(again)["class_names"] == list(SEVEN)
 
 
