@@ -127,3 +127,25 @@ def sample_faces(count: int, seed: int) -> list[Face]:
         order = np.random.default_rng([seed, k // 7, 7]).permutation(7)
         faces.append(sample_face(np.random.default_rng([seed, k]), SEVEN[order[k % 7]]))
     return faces
+
+
+def draw_faces(count: int, seed: int, size: int = 96) -> tuple[np.ndarray, list[str]]:
+    """Sample and draw faces, with the seven expressions in equal numbers.
+
+    Args:
+        count: How many faces.
+        seed: Seed of the random numbers.
+        size: Width and height of the pictures in pixels, 32 to 1024.
+
+    Returns:
+        The images, RGB uint8 (count, size, size, 3), and their emotions.
+
+    Raises:
+        BadInputError: The count or seed is not a whole number from 0 up, or the size is outside 32 to 1024.
+    """
+    size = check_whole("size", size, SMALLEST, LARGEST)
+    faces = sample_faces(count, seed)
+    images = np.empty((count, size, size, 3), np.uint8)
+    for image, face in zip(images, faces, strict=True):
+        image[:] = draw_face(face, size)
+    return images, [face.emotion for face in faces]
