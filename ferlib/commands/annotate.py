@@ -7,6 +7,7 @@ import click
 
 from ferlib.commands.common import FILE, FOLDER
 from ferlib.common.errors import BadInputError, logger
+from ferlib.common.files import check_targets
 
 
 class _Counter(logging.Handler):
@@ -58,6 +59,7 @@ def crop(
     from ferlib.annotate.formats import read_boxes
     from ferlib.common.labels import parse_classes, parse_names
 
+    check_targets(out, folder=True)
     class_names, new_names = parse_classes(classes), parse_names(names)
     counter = _Counter()
     logger.addHandler(counter)

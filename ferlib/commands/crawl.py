@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ferlib.commands.common import FILE, FOLDER
+from ferlib.common.files import check_targets
 
 
 @click.command()
@@ -17,6 +18,7 @@ def synth(out: Path, count: int, seed: int, photos: bool) -> None:
     """Draw faces into the folder OUT, with their ground truth in labels.csv."""
     from ferlib.synth import write_set
 
+    check_targets(out, folder=True)
     write_set(out, count=count, seed=seed, photos=photos)
     click.echo(f"{count} {'photos' if photos else 'faces'} and labels.csv in {out}")
 
@@ -57,6 +59,7 @@ def crawl(
     """
     from ferlib.crawl import CrawlSettings, collect_pictures, open_source
 
+    check_targets(out, folder=True)
     limits = CrawlSettings(obey_robots=robots, **settings)
     with open_source(source, seed=seed, path=path or "") as opened:
         manifest = collect_pictures(opened, keyword, count, out, limits)

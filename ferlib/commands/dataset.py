@@ -6,6 +6,7 @@ import click
 
 from ferlib.commands.common import FILE, FOLDER, NAMES
 from ferlib.common.errors import BadInputError
+from ferlib.common.files import check_targets
 
 AS_IS = click.option(
     "--as-is", is_flag=True, help="Take pictures of class folders as faces, whatever their size."
@@ -71,6 +72,7 @@ def dataset(
     class_names, renamed = parse_classes(classes) if classes else None, parse_names(names)
     if data and out.resolve() == data.resolve():
         raise BadInputError(f"--out {out} is the data itself; name another folder")
+    check_targets(out, folder=True)
     if fetch:
         from ferlib.dataset.kaggle import fetch_fer2013
 
@@ -106,6 +108,7 @@ def audit(data: Path, names: str, as_is: bool, page: Path | None) -> None:
     from ferlib.dataset.build import read_data
     from ferlib.dataset.classes import rename_classes
 
+    check_targets(page)
     rows = rename_classes(read_data(data, skip_bad=True, as_is=as_is), parse_names(names))
     found = audit.audit_dataset(rows)
     for what, number in audit.summary(found):

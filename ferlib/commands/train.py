@@ -11,6 +11,7 @@ from ferlib.commands.common import FILE, FOLDER, LABELS, NAMES, read_labelled
 from ferlib.commands.dataset import AS_IS
 from ferlib.common.errors import BadInputError
 from ferlib.common.extras import require_extras
+from ferlib.common.files import check_targets
 
 if TYPE_CHECKING:
     from ferlib.dataset.splits import Dataset
@@ -76,14 +77,19 @@ def train(
 
     require_extras("train")
     changes = {name: value for name, value in options.items() if value is not None}
+    check_targets(out, folder=True)
+    if recipe == "hog-svm" and changes.keys() - {"seed"}:
+        raise BadInputError(
+            f"hog-svm has no {', '.join(sorted(changes.keys() - {'seed'}))}; give --seed only"
+        )
+    settings = None if recipe == "hog-svm" else get_recipe(recipe, **changes)
+    initial_bundle = load_bundle(begin) if begin else None
     dataset, votes = read_labelled(data, votes_file, labels, classes, names)
-    if recipe == "hog-svm":
+    if settings is None:
         _train_svm(dataset, data.name, out, changes)
         return
-    settings = get_recipe(recipe, **changes)
     if votes_file and not settings.vote_weight:
         settings = replace(settings, vote_weight=0.5)
-    initial_bundle = load_bundle(begin) if begin else None
     source = data.name + (f", {votes_file.name}" if votes_file else "")
     rows = TrainingRows(dataset, source, votes, labels)
     history = TrainingRun(rows, settings, out, checkpoints, initial_bundle, progress=True).run()
@@ -96,10 +102,6 @@ def train(
 def _train_svm(dataset: "Dataset", source: str, out: Path, changes: dict[str, Any]) -> None:
     from ferlib.train import baselines
 
-    if changes.keys() - {"seed"}:
-        raise BadInputError(
-            f"hog-svm has no {', '.join(sorted(changes.keys() - {'seed'}))}; give --seed only"
-        )
     started = time.perf_counter()
     svm = baselines.fit_svm(dataset, **changes)
     baselines.save_svm(svm, out, source, time.perf_counter() - started)
@@ -127,6 +129,7 @@ def teach(
     from ferlib.train.teach import teach_classes
 
     require_extras("train")
+    check_targets(out, folder=True)
     if out.exists():
         raise BadInputError(f"{out} is there already; name a folder that does not exist yet")
     faces = rename_classes(read_data(folder, skip_bad=True, as_is=as_is), parse_names(names))
@@ -152,6 +155,7 @@ def import_(
     from ferlib.model.keras_import.architecture import import_model
 
     require_extras("train")
+    check_targets(out, folder=True)
     click.echo(f"bundle: {import_model(source, out, parse_classes(classes), scaling, weights, kernels)}")
     click.echo(
         f"check it on a few labelled faces (ferlib evaluate --model {out} --data …): a wrong order of --classes "
@@ -172,6 +176,7 @@ def export(model: Path, out: Path, form: str, check: Path | None) -> None:
     OUT may be MODEL itself: the LiteRT formats are found there when the bundle is loaded. A page is a folder that
     reads expressions in a browser, without a server.
     """
+    check_targets(out, folder=True)
     if form == "page":
         from ferlib.train.page.writer import export_page
 

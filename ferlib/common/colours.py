@@ -24,18 +24,6 @@ EMOTION_COLOURS: dict[str, tuple[int, int, int]] = {
 _DARK, _LIGHT = (20, 20, 20), (255, 255, 255)
 
 
-def colour_of(emotion: str) -> tuple[int, int, int]:
-    """Look up the colour of a class.
-
-    Args:
-        emotion: The class name.
-
-    Returns:
-        RGB, 0 to 255; gray for a name without a colour.
-    """
-    return EMOTION_COLOURS.get(emotion, EMOTION_COLOURS["neutral"])
-
-
 def colours_of(class_names: Iterable[str]) -> dict[str, tuple[int, int, int]]:
     """Choose a colour for each class.
 

@@ -136,11 +136,11 @@ def check_targets(*paths: str | os.PathLike | None, folder: bool = False) -> Non
     given = [Path(path) for path in paths if path is not None]
     for number, path in enumerate(given):
         if path.resolve() in [other.resolve() for other in given[:number]]:
-            raise BadInputError(f"{path}: named for two results; give each a file of its own")
+            raise BadInputError(f"{path}: named for two results; name another file for one of them")
         if path.is_dir() and not folder:
-            raise BadInputError(f"{path}: a folder; name a file in it")
+            raise BadInputError(f"{path}: cannot be written, this is a folder; name a file in it")
         if folder and path.exists() and not path.is_dir():
-            raise BadInputError(f"{path}: a file; name a folder")
+            raise BadInputError(f"{path}: cannot be written into, this is a file; name a folder")
         place = path if folder else path.parent
         place = next(each for each in (place, *place.absolute().parents) if each.exists())
         with named_errors(path, place), tempfile.TemporaryFile(dir=place):

@@ -15,7 +15,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ferlib.common.colours import colour_of, colours_of, ink_on
+from ferlib.common.colours import colours_of, ink_on
 from ferlib.common.errors import BadInputError, check_choice
 from ferlib.common.files import whole
 
@@ -299,14 +299,15 @@ def plot_timeline(
     usual = float(np.median(steps)) if len(steps) else 1.0
     # each frame is shown until the next one, so that a single frame is visible, too
     edges = np.append(seconds, np.max(seconds) + usual)
-    colours = [np.array(colour) / 255 for colour in colours_of(class_names).values()]
+    palette = colours_of(dict.fromkeys([*class_names, *filter(None, truth or ())]))
+    colours = [np.array(palette[name]) / 255 for name in class_names]
     for part in np.split(np.arange(len(seconds)), np.flatnonzero(steps > 2 * usual) + 1):
         times = np.append(edges[part], edges[part[-1]] + usual)
         values = np.asarray(probabilities, dtype=float)[[*part, part[-1]]].T
         areas = ax.stackplot(times, values, step="post", colors=colours, edgecolor="white", linewidth=0.3)
     ax.legend(areas[::-1], list(class_names)[::-1], loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)
     if truth is not None:
-        _draw_truth(ax, edges, truth)
+        _draw_truth(ax, edges, truth, palette)
     ax.set(xlim=(edges[0], edges[-1]), xlabel="seconds", ylabel="probability")
     ax.set_ylim(0, 1 if truth is None else 1.13)
     ax.set_yticks([0, 0.25, 0.5, 0.75, 1])
@@ -314,14 +315,16 @@ def plot_timeline(
     return ax
 
 
-def _draw_truth(ax: Axes, edges: np.ndarray, truth: Sequence[str | None]) -> None:
+def _draw_truth(
+    ax: Axes, edges: np.ndarray, truth: Sequence[str | None], palette: dict[str, tuple[int, int, int]]
+) -> None:
     """Draw the true classes above the stack; a run of one class is one piece, named where there is room."""
     first = 0
     for name, run in groupby(truth):
         left, right = edges[first], edges[first := first + len(list(run))]
         if name is None:
             continue
-        colour = colour_of(name)
+        colour = palette[name]
         ax.fill_between(
             [left, right], 1.03, 1.13, color=np.array(colour) / 255, edgecolor="white", linewidth=1
         )

@@ -25,7 +25,7 @@ def last_feature_maps(model: Any) -> Any:
     """Find the last layer of a network whose output still says where something is.
 
     Pooling and dropout after a convolution are skipped: they add nothing and have fewer pixels. Maps with fewer than
-    `SIDE` positions per side are skipped too where earlier ones have more: a third of a face is no place.
+    `SIDE` positions per side are too coarse to explain anything; they are skipped where earlier ones have more.
 
     Args:
         model: A Keras model.
@@ -45,7 +45,8 @@ def last_feature_maps(model: Any) -> Any:
     if not found:
         name = getattr(model, "name", "the model")
         raise BadInputError(f"{name} has no convolutional maps; Grad-CAM needs a network that has")
-    return [layer for layer in found if min(layer.output.shape[1:3]) >= SIDE or layer is found[0]][-1]
+    fine = [layer for layer in found if min(layer.output.shape[1:3]) >= SIDE]
+    return fine[-1] if fine else found[0]
 
 
 def heat_maps(model: Any, faces: np.ndarray, labels: np.ndarray) -> np.ndarray:

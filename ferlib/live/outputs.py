@@ -2,7 +2,6 @@
 
 import csv
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from ferlib.common import images
 from ferlib.common.boxes import Box, clamp_box
 from ferlib.common.errors import BadInputError, check_choice, logger
 from ferlib.common.extras import require_extras
-from ferlib.common.files import whole
+from ferlib.common.files import check_targets, whole
 from ferlib.model.recognise import Face, Recognizer
 
 FIGURES = (".png", ".svg", ".pdf", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".eps", ".ps", ".svgz")
@@ -130,14 +129,11 @@ class Outputs:
         files += [Path(path) for path in (self.csv, self.annotated if annotated_is_file else None) if path]
         taken = {file.resolve() for file in inputs}
         for path in files:
-            if path.resolve() in taken or path.is_dir():
-                what = "a folder" if path.is_dir() else "one of the files to read, or the video itself"
+            if path.resolve() in taken:
+                what = "one of the files to read, or the video itself"
                 raise BadInputError(f"{path}: cannot be written, this is {what}; name another file")
-        copies = [Path(self.annotated) / "copy"] if self.annotated and not annotated_is_file else []
-        for path in files + copies:
-            with writable(path, make=False):
-                place = next(folder for folder in path.absolute().parents if folder.exists())
-                tempfile.TemporaryFile(dir=place).close()
+        check_targets(*files)
+        check_targets(None if annotated_is_file else self.annotated, folder=True)
 
 
 def face_rows(faces: Sequence[Face], empty: bool = False, **first: object) -> list[dict]:
@@ -242,12 +238,11 @@ def table_writer(path: str | os.PathLike, columns: Sequence[str]) -> Iterator[Ca
 
 
 @contextmanager
-def writable(path: str | os.PathLike, make: bool = True) -> Iterator[Path]:
+def writable(path: str | os.PathLike) -> Iterator[Path]:
     """Make the folder of a file, and name the file if writing fails.
 
     Args:
         path: The file.
-        make: Whether the folder is made.
 
     Yields:
         The path.
@@ -257,8 +252,7 @@ def writable(path: str | os.PathLike, make: bool = True) -> Iterator[Path]:
     """
     path = Path(path)
     try:
-        if make:
-            path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield path
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

@@ -66,11 +66,11 @@ def draw_predictions(
             place_emoji(canvas, face.emotion, face.box)
     brush = ImageDraw.Draw(canvas)
     labels = place_labels(faces, letters, (width, height))
-    for face in faces:
-        _draw_box(brush, face, letters)
+    palettes = [colours_of(face.probabilities) for face in faces]
+    for face, colours in zip(faces, palettes, strict=True):
+        _draw_box(brush, face.box, colours[face.emotion], letters)
     taken = [face.box for face in faces] + [label.box for label in labels]
-    for face, label in zip(faces, labels, strict=True):
-        colours = colours_of(face.probabilities)
+    for face, label, colours in zip(faces, labels, palettes, strict=True):
         for shown in (face.probabilities, _largest(face.probabilities, 3)) if bars else ():
             panel = place_bars(face.box, _panel_size(shown, letters), taken, (width, height))
             if panel is not None:
@@ -210,14 +210,14 @@ def _panel_size(probabilities: Mapping[str, float], letters: int) -> tuple[int, 
     return names + 4 * size, len(probabilities) * _text_size("x", size)[1] + size // 2
 
 
-def _draw_box(brush: ImageDraw.ImageDraw, face: Face, letters: int) -> None:
-    x, y, width, height = face.box
+def _draw_box(brush: ImageDraw.ImageDraw, box: Box, colour: tuple[int, int, int], letters: int) -> None:
+    x, y, width, height = box
     thick = max(1, letters // 6)
     edge = (x, y, x + width - 1, y + height - 1)
     if min(width, height) > 4 * thick + 4:  # a dark line inside keeps the box visible on any background
         inner = (edge[0] + thick, edge[1] + thick, edge[2] - thick, edge[3] - thick)
         brush.rectangle(inner, outline=_DARK, width=max(1, thick // 2))
-    brush.rectangle(edge, outline=colours_of(face.probabilities)[face.emotion], width=thick)
+    brush.rectangle(edge, outline=colour, width=thick)
 
 
 def _draw_label(brush: ImageDraw.ImageDraw, label: Label, colour: tuple[int, int, int]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from ferlib.common import plots
-from ferlib.common.colours import colour_of
+from ferlib.common.colours import EMOTION_COLOURS
 from ferlib.common.errors import BadInputError
 
 NAMES = ("happy", "sad", "rest")
@@ -27,7 +27,7 @@ def colour_at(ax, x, y):
 
 
 def same(colour, name):
-    return colour == pytest.approx(np.array(colour_of(name)) / 255)
+    return colour == pytest.approx(np.array(EMOTION_COLOURS[name]) / 255)
 
 
 def test_a_stack_in_the_colours_of_the_classes():
