@@ -5,19 +5,24 @@ is also labelled with text, for gray print. In a notebook, end the line with `;`
 """
 
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
+from matplotlib import font_manager
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from ferlib.common.colours import colours_of, ink_on
 from ferlib.common.errors import BadInputError, check_choice
 from ferlib.common.files import whole
+from ferlib.common.fonts import find_font
 
 BLUE, ORANGE, GREEN, RED, *_ = sns.color_palette("colorblind").as_hex()
 """The first four colours of seaborn's "colorblind" palette as `#rrggbb`."""
@@ -172,21 +177,22 @@ def plot_confusion(
         raise BadInputError(f"plot_confusion: matrix {matrix.shape} for {len(class_names)} class names")
     ax = axes_or_new(ax, 1.9 + 0.62 * len(class_names), 1.2 + 0.55 * len(class_names))
     of_truth = matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
-    sns.heatmap(
-        of_truth,
-        annot=of_truth if shares else matrix,
-        fmt=".2f" if shares else ",d" if np.issubdtype(matrix.dtype, np.integer) else "g",
-        vmin=0,
-        vmax=1,
-        cmap="Blues",
-        square=True,
-        linewidths=0.5,
-        xticklabels=list(class_names),
-        yticklabels=list(class_names),
-        annot_kws={"fontsize": 9},
-        cbar_kws={"label": "share of the row", "shrink": 0.8},
-        ax=ax,
-    )
+    with fonts_for(ax.figure):  # seaborn draws the figure to see whether labels overlap
+        sns.heatmap(
+            of_truth,
+            annot=of_truth if shares else matrix,
+            fmt=".2f" if shares else ",d" if np.issubdtype(matrix.dtype, np.integer) else "g",
+            vmin=0,
+            vmax=1,
+            cmap="Blues",
+            square=True,
+            linewidths=0.5,
+            xticklabels=list(class_names),
+            yticklabels=list(class_names),
+            annot_kws={"fontsize": 9},
+            cbar_kws={"label": "share of the row", "shrink": 0.8},
+            ax=ax,
+        )
     ax.set_xlabel("predicted")
     ax.set_ylabel("truth")
     ax.tick_params(length=0)
@@ -334,6 +340,28 @@ def _draw_truth(
     ax.text(edges[-1], 1.08, "  truth", ha="left", va="center", fontsize=9)
 
 
+@contextmanager
+def fonts_for(figure: Figure) -> Iterator[None]:
+    """Draw a figure with a second font for letters that matplotlib's own lacks, where this machine has one.
+
+    Args:
+        figure: The figure; its texts are changed.
+
+    Yields:
+        Nothing; draw or write the figure in the block.
+    """
+    texts = figure.findobj(Text)
+    if path := find_font("".join(text.get_text() for text in texts)):
+        font_manager.fontManager.addfont(path)
+        family = font_manager.FontProperties(fname=path).get_name()
+        for text in texts:
+            text.set_fontfamily([*text.get_fontfamily(), family])
+    with warnings.catch_warnings():
+        # find_font says which letters are missing, and what to do
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)
+        yield
+
+
 def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 120) -> None:
     """Write a figure to a file, completely or not at all, and close it.
 
@@ -351,7 +379,7 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 120) -> None
     )
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part:
+        with whole(path) as part, fonts_for(figure):
             figure.savefig(part, dpi=dpi)
     except OSError as error:
         raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

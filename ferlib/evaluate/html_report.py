@@ -116,8 +116,10 @@ def _save(figure: Any, kind: str, metadata: dict, **options: Any) -> bytes:
     """A figure as the bytes of a file, the same for the same figure; the figure is closed."""
     import matplotlib.pyplot as plt
 
+    from ferlib.common.plots import fonts_for
+
     file = io.BytesIO()
-    with plt.rc_context({"svg.hashsalt": "ferlib"}):
+    with plt.rc_context({"svg.hashsalt": "ferlib"}), fonts_for(figure):
         figure.savefig(file, format=kind, metadata=metadata, **options)
     plt.close(figure)
     return file.getvalue()

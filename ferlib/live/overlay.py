@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ferlib.common import images
 from ferlib.common.boxes import Box
 from ferlib.common.colours import _DARK, _LIGHT, colours_of, ink_on
+from ferlib.common.fonts import find_font
 from ferlib.live.emoji import NAMES, place_emoji
 from ferlib.model.recognise import Face
 
@@ -149,16 +150,17 @@ def _overlap(a: Box, b: Box) -> int:
 
 
 @lru_cache(maxsize=64)
-def _font(size: int) -> ImageFont.FreeTypeFont:
-    font = ImageFont.load_default(size)  # Pillow's own font file: the same on every machine
+def _font(path: str, size: int) -> ImageFont.FreeTypeFont:
+    font = ImageFont.truetype(path, size) if path else ImageFont.load_default(size)
     return cast(ImageFont.FreeTypeFont, font)
 
 
 def _text_size(text: str, letters: int) -> tuple[int, int]:
     """Width and height that a text takes, with a little room around it."""
     pad = max(2, letters // 4)
-    ascent, descent = _font(letters).getmetrics()
-    return round(_font(letters).getlength(text)) + 2 * pad, ascent + descent + pad
+    font = _font(find_font(text), letters)
+    ascent, descent = font.getmetrics()
+    return round(font.getlength(text)) + 2 * pad, ascent + descent + pad
 
 
 def place_labels(faces: Sequence[Face], letters: int, frame: tuple[int, int]) -> list[Label]:
@@ -207,7 +209,7 @@ def _largest(probabilities: Mapping[str, float], count: int) -> dict[str, float]
 def _panel_size(probabilities: Mapping[str, float], letters: int) -> tuple[int, int]:
     size = max(letters - 1, 10)
     names = max(_text_size(name, size)[0] for name in probabilities)
-    return names + 4 * size, len(probabilities) * _text_size("x", size)[1] + size // 2
+    return names + 4 * size, len(probabilities) * _text_size("".join(probabilities), size)[1] + size // 2
 
 
 def _draw_box(brush: ImageDraw.ImageDraw, box: Box, colour: tuple[int, int, int], letters: int) -> None:
@@ -226,7 +228,9 @@ def _draw_label(brush: ImageDraw.ImageDraw, label: Label, colour: tuple[int, int
     x, y, width, height = label.box
     brush.rectangle((x, y, x + width - 1, y + height - 1), fill=colour)
     middle = (x + width // 2, y + height // 2)
-    brush.text(middle, label.text, font=_font(label.size), fill=ink_on(colour), anchor="mm")
+    brush.text(
+        middle, label.text, font=_font(find_font(label.text), label.size), fill=ink_on(colour), anchor="mm"
+    )
 
 
 def _draw_bars(
@@ -237,11 +241,17 @@ def _draw_bars(
     area = (x, y, x + width, y + height)
     canvas.paste(Image.blend(canvas.crop(area), Image.new("RGB", (width, height), _DARK), 0.75), area)
     brush = ImageDraw.Draw(canvas)
-    pad, row = max(2, size // 4), _text_size("x", size)[1]
+    pad, row = max(2, size // 4), _text_size("".join(probabilities), size)[1]
     names = max(_text_size(name, size)[0] for name in probabilities)
     for k, (name, probability) in enumerate(probabilities.items()):
         top = y + size // 4 + k * row
-        brush.text((x + names - pad, top + row // 2), name, font=_font(size), fill=_LIGHT, anchor="rm")
+        brush.text(
+            (x + names - pad, top + row // 2),
+            name,
+            font=_font(find_font(name), size),
+            fill=_LIGHT,
+            anchor="rm",
+        )
         left, full = x + names, width - names - pad
         brush.rectangle((left, top + pad, left + full - 1, top + row - pad), outline=(110, 110, 110))
         long = round(full * min(max(probability, 0.0), 1.0))
