@@ -20,17 +20,20 @@ def whole(path: str | os.PathLike) -> Iterator[Path]:
     """Write a file through a temporary one, which replaces it when the block ends without an error.
 
     Args:
-        path: The file to write. An older file stays until the block ends, and stays if the block raises.
+        path: The file to write; missing folders are made. An older file stays until the block ends, and stays if the
+            block raises.
 
     Yields:
         A hidden path in the same folder to write to, another one for each writer. It has the same suffix, because
         many writers choose the format by it.
 
     Raises:
-        BadInputError: The file cannot be written: no such folder, no right to write, the disk is full.
+        BadInputError: The file cannot be written: no right to write, the disk is full.
     """
     path = Path(path)
     part = path.with_name(f".{path.stem}.{secrets.token_hex(4)}.part{path.suffix}")
+    with named_errors(path, path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
     try:
         with named_errors(path, part):
             yield part
@@ -83,9 +86,6 @@ def write_text(path: str | os.PathLike, text: str) -> None:
     Raises:
         BadInputError: The file cannot be written.
     """
-    path = Path(path)
-    with named_errors(path, path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
 

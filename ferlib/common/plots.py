@@ -377,10 +377,6 @@ def save_figure(figure: Figure, path: str | os.PathLike, dpi: int = 120) -> None
     check_choice(
         "suffix of a figure", path.suffix.lower().lstrip("."), figure.canvas.get_supported_filetypes()
     )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with whole(path) as part, fonts_for(figure):
-            figure.savefig(part, dpi=dpi)
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error
+    with whole(path) as part, fonts_for(figure):
+        figure.savefig(part, dpi=dpi)
     plt.close(figure)

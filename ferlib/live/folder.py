@@ -11,7 +11,7 @@ from ferlib.common import images
 from ferlib.common.errors import BadInputError, ImageError, logger, warn_each
 from ferlib.live import video
 from ferlib.live.figures import Chart
-from ferlib.live.outputs import ALL, Outputs, Selection, face_columns, face_rows, table_writer, writable
+from ferlib.live.outputs import ALL, Outputs, Selection, face_columns, face_rows, table_writer
 from ferlib.live.overlay import draw_predictions
 from ferlib.live.video_faces import Summary, follow_video
 from ferlib.model.recognise import Recognizer
@@ -171,10 +171,8 @@ class _Reader:
             self.write_rows(face_rows(faces, self.outputs.empty, file=file.as_posix()))
         self.chart.add(faces)
         if file in self.targets:
-            with writable(self.targets[file]) as target:
-                images.write_image(
-                    target, draw_predictions(image, faces, self.outputs.bars, self.outputs.emoji)
-                )
+            drawn = draw_predictions(image, faces, self.outputs.bars, self.outputs.emoji)
+            images.write_image(self.targets[file], drawn)
         return Summary(1, len(faces))
 
     def _read_video(self, file: Path) -> Summary:

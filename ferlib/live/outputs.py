@@ -216,43 +216,19 @@ def table_writer(path: str | os.PathLike, columns: Sequence[str]) -> Iterator[Ca
         BadInputError: The file cannot be written.
     """
     with ExitStack() as stack:
-        with writable(path) as path:
-            part = stack.enter_context(kept(path))
-            file = part.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-        stack.enter_context(file)
+        part = stack.enter_context(kept(path))
+        file = stack.enter_context(part.open("w", newline="", encoding="utf-8", errors="backslashreplace"))
         writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
         begun = False
 
         def write(rows: list[dict]) -> None:
             nonlocal begun
-            with writable(path):
-                if not begun:  # not before: an error before the first row leaves no file
-                    writer.writeheader()
-                    begun = True
-                for row in rows:
-                    writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
-                file.flush()
+            if not begun:  # not before: an error before the first row leaves no file
+                writer.writeheader()
+                begun = True
+            for row in rows:
+                writer.writerow({k: f"{v:.6f}" if isinstance(v, float) else v for k, v in row.items()})
+            file.flush()
 
         yield write
         write([])
-
-
-@contextmanager
-def writable(path: str | os.PathLike) -> Iterator[Path]:
-    """Make the folder of a file, and name the file if writing fails.
-
-    Args:
-        path: The file.
-
-    Yields:
-        The path.
-
-    Raises:
-        BadInputError: An OSError in the block, or the folder cannot be made.
-    """
-    path = Path(path)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield path
-    except OSError as error:
-        raise BadInputError(f"{path}: cannot be written ({error.strerror}); name another file") from error

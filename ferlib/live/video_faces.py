@@ -15,7 +15,7 @@ from ferlib.common.errors import logger
 from ferlib.common.files import whole
 from ferlib.live.cuts import mark_cuts
 from ferlib.live.figures import Timeline
-from ferlib.live.outputs import ALL, LIVE, Outputs, Selection, face_columns, face_rows, table_writer, writable
+from ferlib.live.outputs import ALL, LIVE, Outputs, Selection, face_columns, face_rows, table_writer
 from ferlib.live.overlay import draw_predictions
 from ferlib.live.tracking import FaceTracker
 from ferlib.live.video import Frame, file_frames, frame_rate, streams, video_writer
@@ -163,9 +163,8 @@ def follow_video(
     with ExitStack() as stack:
         write_image = None
         if outputs.annotated:
-            with writable(outputs.annotated):
-                rate = frame_rate(path) / selection.every
-                write_image = stack.enter_context(video_writer(outputs.annotated, rate, keep=True))
+            rate = frame_rate(path) / selection.every
+            write_image = stack.enter_context(video_writer(outputs.annotated, rate, keep=True))
         stream = stack.enter_context(
             closing(file_frames(path, selection.start, selection.end, selection.every))
         )

@@ -45,11 +45,14 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     for path in (tmp_path / "file" / "a.csv", tmp_path / "file" / "deeper" / "a.csv"):
         with pytest.raises(BadInputError, match=r"a.csv: cannot be written \("):
             files.write_text(path, "text")
-    with (
-        pytest.raises(BadInputError, match=r"a.csv: cannot be written \("),
-        files.whole(tmp_path / "no" / "a.csv") as p,
-    ):
-        p.write_text("text")
+        with pytest.raises(BadInputError, match=r"a.csv: cannot be written \("), files.whole(path) as part:
+            part.write_text("text")
+
+
+def test_missing_folders_are_made(tmp_path):
+    with files.whole(tmp_path / "new" / "deeper" / "a.csv") as part:
+        part.write_text("text")
+    assert (tmp_path / "new" / "deeper" / "a.csv").read_text() == "text"
 
 
 def test_every_reader_gets_a_complete_file_of_two_writers(tmp_path):

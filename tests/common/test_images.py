@@ -274,12 +274,13 @@ def test_what_is_written_is_read_again_and_nothing_else_is_left(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "error"), [("a.xyz", ImageError), ("a", ImageError), ("missing/a.png", BadInputError)]
+    ("name", "error"), [("a.xyz", ImageError), ("a", ImageError), ("file/a.png", BadInputError)]
 )
 def test_what_cannot_be_written_leaves_nothing(tmp_path, name, error):
+    (tmp_path / "file").write_text("kept")
     with pytest.raises(error, match=name.split("/")[0]):
         images.write_image(tmp_path / name, COLORS)
-    assert list(tmp_path.iterdir()) == []
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_write_that_fails_keeps_the_older_file(tmp_path, monkeypatch):
