@@ -20,17 +20,17 @@ def pytest_configure(config):
     os.environ["FERLIB_WORK"] = os.environ.get("FERLIB_TEST_WORK") or tempfile.mkdtemp(prefix="ferlib-test-")
 
 
-# Need TensorFlow, a browser, a server, kernels or many drawn faces: `make check` leaves them out.
+# Need TensorFlow, a browser, a server, processes of their own or many drawn faces: `make check` leaves them out.
 # fmt: off
 HEAVY = (
     "annotate/test_crop", "annotate/test_formats", "annotate/test_session", "browser/", "commands/",
-    "common/test_backend", "crawl/", "dataset/test_build", "dataset/test_fer2013",
-    "dataset/test_photographs", "evaluate/test_full_report", "evaluate/test_gradcam",
-    "evaluate/test_html_report", "evaluate/test_model_card", "evaluate/test_photographs",
-    "live/test_behind_nginx", "live/test_camera", "live/test_folder", "live/test_serve",
-    "live/test_video", "live/test_window", "model/test_bundle", "model/test_keras_import",
-    "model/test_recognise", "model/test_shipped", "pipeline/test_doctor", "pipeline/test_notebooks",
-    "pipeline/test_runner", "synth/", "test_real", "train/",
+    "common/test_backend", "common/test_decode", "crawl/", "detect/test_detector", "dataset/test_build",
+    "dataset/test_fer2013", "dataset/test_photographs", "evaluate/test_full_report",
+    "evaluate/test_gradcam", "evaluate/test_html_report", "evaluate/test_model_card",
+    "evaluate/test_photographs", "live/test_behind_nginx", "live/test_camera", "live/test_cuts",
+    "live/test_folder", "live/test_serve", "live/test_video", "live/test_window", "model/test_bundle",
+    "model/test_keras_import", "model/test_recognise", "model/test_shipped", "pipeline/test_doctor",
+    "pipeline/test_notebooks", "pipeline/test_runner", "synth/", "test_real", "train/",
 )
 # fmt: on
 

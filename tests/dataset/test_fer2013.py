@@ -339,8 +339,10 @@ def test_round_trips_with_the_original_tools(tmp_path):
 
 
 def test_a_folder_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("kept")
     with pytest.raises(BadInputError, match="cannot be written"):
-        write_fer2013(make(2), tmp_path / "no" / "out.csv")
+        write_fer2013(make(2), tmp_path / "file" / "out.csv")
+    assert (tmp_path / "file").read_text() == "kept"
 
 
 # --- class names beside the file --------------------------------------------------------------
